@@ -1,1 +1,1 @@
-export {};
+export * from "./expression/tree.ts";
