@@ -1,0 +1,21 @@
+import type { AnyKernel, BackendStarter } from "@heddle/core";
+
+/** What `cpu` takes. */
+export interface CpuOptions {
+  /** Kernels for the operations, tried before the reference, in this order. @default [] */
+  readonly kernels?: readonly AnyKernel[];
+}
+
+/** Plain JavaScript: slow, everywhere, and what the references are defined on. */
+export function cpu({ kernels = [] }: CpuOptions = {}): BackendStarter {
+  return {
+    name: "cpu",
+    async start() {
+      const { MathBackendCPU } = await import("@tensorflow/tfjs-backend-cpu");
+      const engine = new MathBackendCPU();
+      // In Node its first tensor prints an advertisement; the field is private in its types.
+      Reflect.set(engine, "firstUse", false);
+      return { engine, kernels, description: "plain JavaScript, 1 thread" };
+    },
+  };
+}

@@ -1,0 +1,86 @@
+import type { AnyKernel, BackendStarter, StartedBackend } from "@heddle/core";
+import { HeddleError, reject } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import type { KernelBackend } from "@tensorflow/tfjs-core";
+import { loadQuietly } from "./load-quietly.ts";
+
+/** What `wasm` takes. */
+export interface WasmOptions {
+  /** Kernels for the operations, tried before the reference, in this order. @default [] */
+  readonly kernels?: readonly AnyKernel[];
+  /**
+   * Where `tfjs-backend-wasm-simd.wasm` of `@tensorflow/tfjs-backend-wasm` is: the file, or the folder that holds it.
+   * A page has to say it, since bundlers move the file: in Vite,
+   * `import simd from "@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-simd.wasm?url"`.
+   * @default beside tfjs's own code
+   */
+  readonly wasm?: string | URL;
+}
+
+const BINARY = "tfjs-backend-wasm-simd.wasm";
+
+/** tfjs keeps this object and reads it at each start, whereas its setter refuses to run after one failed start. */
+const locations: Record<string, string> = {
+  "tfjs-backend-wasm.wasm": BINARY,
+  [BINARY]: BINARY,
+  "tfjs-backend-wasm-threaded-simd.wasm": BINARY,
+};
+
+/** tfjs registers its factory when it is first imported, and `startBackend` takes it out of the registry. */
+let factory: (() => KernelBackend | Promise<KernelBackend>) | undefined;
+
+async function loadFactory(): Promise<() => KernelBackend | Promise<KernelBackend>> {
+  if (factory) return factory;
+  const { setWasmPaths } = await import("@tensorflow/tfjs-backend-wasm");
+  setWasmPaths(locations);
+  factory = tf.findBackendFactory("wasm");
+  if (!factory)
+    throw new HeddleError(
+      "invalid-state",
+      "wasm: tfjs-backend-wasm must share one copy of tfjs-core with Heddle, got two",
+    );
+  return factory;
+}
+
+function locate(wasm: string | URL): string {
+  const where = String(wasm);
+  if (/\.wasm(?:[?#]|$)/.test(where)) return where;
+  return `${where}${where.endsWith("/") ? "" : "/"}${BINARY}`;
+}
+
+async function start({ kernels = [], wasm }: WasmOptions): Promise<StartedBackend> {
+  if (typeof WebAssembly === "undefined")
+    throw new HeddleError("unsupported", "WebAssembly must be there, got an engine without it");
+  const create = await loadFactory();
+  if (!(await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT")))
+    throw new HeddleError("unsupported", "WebAssembly must have SIMD, got an engine without it");
+  // Its threaded build breaks when minified, and needs blob workers.
+  tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
+  if (wasm === undefined) delete locations[BINARY];
+  else locations[BINARY] = locate(wasm);
+  try {
+    const engine = await loadQuietly(async () => create());
+    return { engine, kernels, description: "WebAssembly SIMD, 1 thread" };
+  } catch (error) {
+    const place = locations[BINARY] ?? "the default place";
+    const why = error instanceof Error ? error.message : String(error);
+    throw new HeddleError(
+      "unsupported",
+      `${BINARY} must load from ${place}, got: ${why}. The option wasm says where it is`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/**
+ * WebAssembly with SIMD on one thread, in Node, pages and workers.
+ * @throws HeddleError `invalid-argument` for options of the wrong type.
+ */
+export function wasm(options: WasmOptions = {}): BackendStarter {
+  const { wasm: place } = options;
+  if (place !== undefined && !(place instanceof URL) && (typeof place !== "string" || place === ""))
+    reject("wasm: wasm", "be a URL or a path that is not empty", place);
+  return { name: "wasm", start: () => start(options) };
+}

@@ -1,0 +1,199 @@
+/** Starting and stopping the one place where tensors live and operations run: a tfjs backend with Heddle's kernels. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { KernelBackend } from "@tensorflow/tfjs-core";
+import { HeddleError, reject, show } from "./errors.ts";
+import { installKernels } from "./kernel.ts";
+import type { AnyKernel } from "./kernel.ts";
+
+/** What a starter hands over: a tfjs backend that is ready to compute, not yet registered. */
+export interface StartedBackend {
+  readonly engine: KernelBackend;
+  /** What it runs on, for people: `"WebAssembly SIMD, 1 thread"`. */
+  readonly description: string;
+  readonly kernels: readonly AnyKernel[];
+  /** Throws the first thing that went wrong on the device since the last call. */
+  checkErrors?(): void;
+  /** Resolves when the device has done all that was queued. */
+  finish?(): Promise<void>;
+  /** Gives back what `start` took besides the tfjs backend, which is disposed before. */
+  stop?(): void | Promise<void>;
+}
+
+/** One way to start a backend: `cpu()`, `wasm()`, `webgpu()`, or a plugin's own. */
+export interface BackendStarter {
+  /** Name under which tfjs and the kernels know the backend. */
+  readonly name: string;
+  /** Throws the reason when it cannot work here, after giving back whatever it took. */
+  start(): Promise<StartedBackend>;
+}
+
+/** Why a starter was passed over. */
+export interface RefusedBackend {
+  readonly name: string;
+  readonly reason: string;
+}
+
+/** A running backend. */
+export interface Backend {
+  /** `"cpu"`, `"wasm"`, `"webgpu"`, or the name of a plugin's starter. */
+  readonly name: string;
+  /** What it runs on, for people. */
+  readonly description: string;
+  /** The starters tried before it, with their reasons. */
+  readonly refused: readonly RefusedBackend[];
+  readonly kernels: readonly AnyKernel[];
+  /** Live tensors of this realm, all backends together, and their bytes. */
+  memory(): { readonly tensors: number; readonly bytes: number };
+  /**
+   * Devices report errors late, and their results are wrong silently: this throws the first one known so far.
+   * @throws HeddleError `unsupported` for a command that the device refused, `invalid-state` for a lost device.
+   */
+  checkErrors(): void;
+  /**
+   * Resolves when everything queued so far is done.
+   * @throws HeddleError As `checkErrors` does.
+   */
+  finish(): Promise<void>;
+  /**
+   * Stops the backend: kernels, tfjs registration and device. Tensors left on it can be disposed, not read. The
+   * backend started before it, if it still runs, becomes the active one.
+   * @throws HeddleError An error of the device that was not reported yet, after everything is stopped.
+   */
+  dispose(): Promise<void>;
+}
+
+/** Running backends in the order of their start; the last one is active. */
+const running: Backend[] = [];
+
+let lastTurn: Promise<unknown> = Promise.resolve();
+
+/** Starts and stops happen one after the other: tfjs has one active backend a realm. */
+function inTurn<T>(task: () => Promise<T>): Promise<T> {
+  const turn = lastTurn.then(task);
+  lastTurn = turn.catch(() => undefined);
+  return turn;
+}
+
+/** The backend that was started last and still runs. */
+export function activeBackend(): Backend | undefined {
+  return running.at(-1);
+}
+
+/**
+ * Starts the first backend that works here and makes it the active one:
+ * `await startBackend(webgpu(), wasm())`; `backend.refused` says why the others did not.
+ *
+ * @throws HeddleError `unsupported` with every reason when none works; `invalid-state` when a backend of the same name
+ * runs already.
+ */
+export function startBackend(...starters: readonly BackendStarter[]): Promise<Backend> {
+  return inTurn(async () => {
+    if (starters.length === 0)
+      reject("startBackend: starters", "hold at least one, for example cpu()", starters);
+    const refused: RefusedBackend[] = [];
+    const causes: unknown[] = [];
+    for (const starter of starters) {
+      checkFree(starter.name);
+      const known = new Set(tf.engine().backendNames());
+      let started: StartedBackend | undefined;
+      try {
+        started = await starter.start();
+        return await register(starter.name, started, [...refused]);
+      } catch (error) {
+        // Importing a tfjs backend registers its factory, which tfjs would start by itself at the next tensor.
+        for (const name of tf.engine().backendNames()) if (!known.has(name)) tf.removeBackend(name);
+        await started?.stop?.();
+        refused.push({ name: starter.name, reason: reasonOf(error) });
+        causes.push(error);
+      }
+    }
+    const reasons = refused.map(({ name, reason }) => `${name}: ${reason}`).join("; ");
+    throw new HeddleError("unsupported", `startBackend: no backend can run here. ${reasons}`, {
+      cause: causes.length === 1 ? causes[0] : causes,
+    });
+  });
+}
+
+function reasonOf(error: unknown): string {
+  if (typeof error === "object" && error !== null && "message" in error) return String(error.message);
+  return show(error);
+}
+
+function checkFree(name: string): void {
+  if (running.some((backend) => backend.name === name))
+    throw new HeddleError(
+      "invalid-state",
+      `startBackend: "${name}" must be disposed before it is started again`,
+    );
+  if (tf.engine().registry[name])
+    throw new HeddleError(
+      "invalid-state",
+      `startBackend: "${name}" must not run in tfjs already; start it before the first tensor, and only here`,
+    );
+}
+
+async function register(
+  name: string,
+  started: StartedBackend,
+  refused: readonly RefusedBackend[],
+): Promise<Backend> {
+  const { engine, description, kernels } = started;
+  const before = running.at(-1);
+  if (tf.findBackendFactory(name)) tf.removeBackend(name);
+  tf.registerBackend(name, () => engine);
+  try {
+    await tf.setBackend(name);
+  } catch (error) {
+    tf.removeBackend(name);
+    if (before) await tf.setBackend(before.name);
+    throw error;
+  }
+  const uninstall = installKernels(name, kernels);
+  let stopping: Promise<void> | undefined;
+  const backend: Backend = {
+    name,
+    description,
+    refused,
+    kernels,
+    memory() {
+      // Not tf.memory(), which starts a backend when none runs.
+      const { numTensors, numBytes } = tf.engine().state;
+      return { tensors: numTensors, bytes: numBytes };
+    },
+    checkErrors: () => started.checkErrors?.(),
+    async finish() {
+      await started.finish?.();
+      started.checkErrors?.();
+    },
+    dispose: () => (stopping ??= inTurn(stop)),
+  };
+  async function stop(): Promise<void> {
+    uninstall();
+    running.splice(running.indexOf(backend), 1);
+    const active = tf.getBackend() === name;
+    tf.removeBackend(name);
+    retire(name, engine);
+    const next = running.at(-1);
+    if (active && next) await tf.setBackend(next.name);
+    try {
+      started.checkErrors?.();
+    } finally {
+      await started.stop?.();
+    }
+  }
+  running.push(backend);
+  return backend;
+}
+
+/** Lets tensors that outlive their backend be disposed without touching its memory, and refuses to read them. */
+function retire(name: string, engine: KernelBackend): void {
+  const gone = (): never => {
+    throw new HeddleError(
+      "invalid-state",
+      `tensor: must be read before its backend "${name}" is disposed, got a read after`,
+    );
+  };
+  engine.disposeData = () => true;
+  engine.readSync = gone;
+  engine.read = async () => gone();
+}
