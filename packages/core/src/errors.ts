@@ -31,8 +31,10 @@ export function show(value: unknown): string {
   if (typeof value === "number" || typeof value === "symbol" || value === undefined) return String(value);
   let text: string;
   try {
-    const plain = ArrayBuffer.isView(value) && !(value instanceof DataView) ? `${value.constructor.name} ` : "";
-    text = plain + (plain ? JSON.stringify(Array.from(value as Uint8Array).slice(0, 8)) : JSON.stringify(value));
+    const plain =
+      ArrayBuffer.isView(value) && !(value instanceof DataView) ? `${value.constructor.name} ` : "";
+    text =
+      plain + (plain ? JSON.stringify(Array.from(value as Uint8Array).slice(0, 8)) : JSON.stringify(value));
   } catch {
     text = Object.prototype.toString.call(value);
   }
@@ -40,7 +42,12 @@ export function show(value: unknown): string {
 }
 
 /** Throws `where: must <rule>, got <value>`. */
-export function reject(where: string, rule: string, value: unknown, code: HeddleErrorCode = "invalid-argument"): never {
+export function reject(
+  where: string,
+  rule: string,
+  value: unknown,
+  code: HeddleErrorCode = "invalid-argument",
+): never {
   throw new HeddleError(code, `${where} must ${rule}, got ${show(value)}`);
 }
 
@@ -71,7 +78,11 @@ export function checkNumber(where: string, value: unknown, range: Bounds = {}): 
 }
 
 /** Checks that a value is one of a list. */
-export function checkOneOf<const T>(where: string, value: unknown, allowed: readonly T[]): asserts value is T {
+export function checkOneOf<const T>(
+  where: string,
+  value: unknown,
+  allowed: readonly T[],
+): asserts value is T {
   if (!allowed.includes(value as T)) reject(where, `be one of ${allowed.map(show).join(", ")}`, value);
 }
 

@@ -4,9 +4,21 @@ import { randomStream, threefry } from "./random.ts";
 describe("threefry", () => {
   // Known answers of the authors' Random123 library (kat_vectors, threefry2x32 with 20 rounds).
   it.each([
-    [[0, 0], [0, 0], [0x6b200159, 0x99ba4efe]],
-    [[0xffffffff, 0xffffffff], [0xffffffff, 0xffffffff], [0x1cb996fc, 0xbb002be7]],
-    [[0x13198a2e, 0x03707344], [0x243f6a88, 0x85a308d3], [0xc4923a9c, 0x483df7a0]],
+    [
+      [0, 0],
+      [0, 0],
+      [0x6b200159, 0x99ba4efe],
+    ],
+    [
+      [0xffffffff, 0xffffffff],
+      [0xffffffff, 0xffffffff],
+      [0x1cb996fc, 0xbb002be7],
+    ],
+    [
+      [0x13198a2e, 0x03707344],
+      [0x243f6a88, 0x85a308d3],
+      [0xc4923a9c, 0x483df7a0],
+    ],
   ])("with key %j and counter %j gives %j", ([k0, k1], [c0, c1], expected) => {
     const out = new Uint32Array(2);
     threefry(k0!, k1!, c0!, c1!, out);

@@ -1,0 +1,67 @@
+import type { Tensor } from "@tensorflow/tfjs-core";
+import type { LazyGradients, Output } from "./tape.ts";
+
+/** What a kernel's forward pass gives. */
+export interface KernelResult<R extends Output = Tensor> {
+  readonly output: R;
+  /** Tensors that the gradient wants besides the inputs (the output among them, if it does). */
+  readonly saved?: readonly Tensor[];
+}
+
+/** What a kernel's gradient may use. */
+export interface GradientContext<C> {
+  /** The call, its tensors kept alive; those that `needs` does not name tell only their shape and dtype. */
+  readonly call: C;
+  /** What the forward pass saved, in order. */
+  readonly saved: readonly Tensor[];
+  /** Gradient of the output, of its shape. */
+  readonly dy: Tensor;
+}
+
+/**
+ * One way to run an operation. Kernels read the call's properties, never a plugin's name.
+ * Whatever `forward` and `gradient` allocate and do not return or save is freed for them.
+ */
+export interface Kernel<C, R extends Output = Tensor> {
+  /** Carries its facts: `attention.f32.simd128fma.tile24x64`. Unique within an operation. */
+  readonly name: string;
+  /** The backend that it runs on; `"any"` for compositions of tfjs operations. */
+  readonly backend: string;
+  /** Name of the operation that it runs. */
+  readonly operation: string;
+  /** Why this kernel cannot run a call; empty when it can. */
+  unsupported(call: C): readonly string[];
+  forward(call: C): KernelResult<R>;
+  /** Names of the inputs whose values the gradient reads. @default all */
+  readonly needs?: readonly string[];
+  /** Gradients by input name, computed when asked (one output only). Absent: the kernel is for inference only. */
+  gradient?(context: GradientContext<C>): LazyGradients;
+}
+
+/** A kernel of some operation, as lists of kernels hold it. `never` as the call makes every kernel assignable. */
+export type AnyKernel = Kernel<never, Output>;
+
+const installed = new Map<string, AnyKernel[]>();
+
+/**
+ * Makes kernels available to the operations while the backend of that name is active, before those installed earlier.
+ * @returns A function that takes them out again.
+ */
+export function installKernels(backend: string, kernels: readonly AnyKernel[]): () => void {
+  const list = installed.get(backend) ?? [];
+  const added = kernels.filter((kernel) => kernel.backend === backend || kernel.backend === "any");
+  installed.set(backend, [...added, ...list]);
+  let present = true;
+  return () => {
+    if (!present) return;
+    present = false;
+    const rest = [...(installed.get(backend) ?? [])];
+    for (const kernel of added) rest.splice(rest.indexOf(kernel), 1);
+    installed.set(backend, rest);
+  };
+}
+
+/** The kernels of one operation on one backend, in the order in which they are tried. */
+export function kernelsFor(operation: string, backend: string): readonly AnyKernel[] {
+  return (installed.get(backend) ?? []).filter((kernel) => kernel.operation === operation);
+}

@@ -1,0 +1,203 @@
+import * as tf from "@tensorflow/tfjs-core";
+import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
+import { HeddleError } from "./errors.ts";
+import { kernelsFor } from "./kernel.ts";
+import type { Kernel } from "./kernel.ts";
+import { isDifferentiating, record } from "./tape.ts";
+import type { Output } from "./tape.ts";
+
+/**
+ * A computation with one meaning and many kernels. `C` is the call: one object with tensors and plain options.
+ * The reference is a composition of tfjs operations that runs on every backend and defines what is right.
+ */
+export interface Operation<C, R extends Output = Tensor> {
+  readonly name: string;
+  /** Throws a HeddleError for a call that has no meaning; run once, before any kernel sees the call. */
+  validate(call: C): void;
+  /** The tensors of a call through which gradients flow, by name. */
+  inputs(call: C): NamedTensorMap;
+  /** The same call over other tensors. */
+  withInputs(call: C, inputs: NamedTensorMap): C;
+  readonly reference: Kernel<C, R>;
+}
+
+/** What `defineOperation` takes. */
+export interface OperationDefinition<C, R extends Output = Tensor> {
+  readonly name: string;
+  validate(call: C): void;
+  /** Fields of the call that hold its differentiable tensors; a field that is not set is left out. */
+  readonly tensors: readonly (keyof C & string)[];
+  /** For calls whose tensors are not all fields: replaces the default, which reads `tensors`. */
+  inputs?(call: C): NamedTensorMap;
+  withInputs?(call: C, inputs: NamedTensorMap): C;
+  /** The reference composition. */
+  readonly forward: Kernel<C, R>["forward"];
+  readonly gradient?: NonNullable<Kernel<C>["gradient"]>;
+  /** Inputs whose values the reference's gradient reads. @default all */
+  readonly needs?: readonly string[];
+}
+
+/** Defines an operation with its reference, which is named `<name>.reference`. */
+export function defineOperation<C extends object, R extends Output = Tensor>(
+  definition: OperationDefinition<C, R>,
+): Operation<C, R> {
+  const { name, tensors, forward, gradient, needs } = definition;
+  return {
+    name,
+    validate: (call) => definition.validate(call),
+    inputs:
+      definition.inputs?.bind(definition) ??
+      ((call) => {
+        const found: NamedTensorMap = {};
+        for (const field of tensors) {
+          const value = call[field];
+          if (value instanceof tf.Tensor) found[field] = value;
+        }
+        return found;
+      }),
+    withInputs: definition.withInputs?.bind(definition) ?? ((call, inputs) => ({ ...call, ...inputs })),
+    reference: {
+      name: `${name}.reference`,
+      backend: "any",
+      operation: name,
+      unsupported: () => [],
+      forward,
+      ...(gradient && { gradient }),
+      ...(needs && { needs }),
+    },
+  };
+}
+
+/** A kernel for an operation: `kernel(attention, { name, backend, unsupported, forward, gradient })`. */
+export function kernel<C, R extends Output>(
+  operation: Operation<C, R>,
+  definition: Omit<Kernel<C, R>, "operation">,
+): Kernel<C, R> {
+  return { ...definition, operation: operation.name };
+}
+
+/** Why a kernel was passed over. */
+export interface Refusal {
+  readonly kernel: string;
+  readonly reasons: readonly string[];
+}
+
+/** What `explain` gives. */
+export interface Explanation {
+  readonly operation: string;
+  readonly backend: string;
+  /** Name of the kernel that runs the call. */
+  readonly kernel: string;
+  /** The kernels tried before it and their reasons. */
+  readonly refused: readonly Refusal[];
+  /** One line for people. */
+  toString(): string;
+}
+
+let forced: Readonly<Record<string, string>> = {};
+
+/**
+ * Runs `f` with kernels chosen by name: `withKernels({ attention: "attention.reference" }, () => model.forward(…))`.
+ * A kernel that cannot run a call throws with its reasons. `f` is synchronous.
+ */
+export function withKernels<T>(kernels: Readonly<Record<string, string>>, f: () => T): T {
+  const before = forced;
+  forced = { ...before, ...kernels };
+  try {
+    return f();
+  } finally {
+    forced = before;
+  }
+}
+
+/** Reasons of one kernel for one call, those of every kernel included. */
+function reasonsAgainst<C, R extends Output>(candidate: Kernel<C, R>, call: C): readonly string[] {
+  const reasons = candidate.unsupported(call);
+  return isDifferentiating() && !candidate.gradient
+    ? [...reasons, "has no gradient, and one is asked for"]
+    : reasons;
+}
+
+function choose<C, R extends Output>(
+  operation: Operation<C, R>,
+  call: C,
+): { kernel: Kernel<C, R>; refused: Refusal[] } {
+  // The lists hold kernels of many operations; the name has selected those of this one.
+  const candidates = [
+    ...(kernelsFor(operation.name, tf.getBackend()) as readonly Kernel<C, R>[]),
+    operation.reference,
+  ];
+  const name = forced[operation.name];
+  if (name !== undefined) {
+    const found = candidates.find((candidate) => candidate.name === name);
+    if (!found)
+      throw new HeddleError(
+        "unsupported",
+        `${operation.name}: kernel must be one of ${candidates.map((c) => c.name).join(", ")} on ${tf.getBackend()}, got "${name}"`,
+      );
+    const reasons = reasonsAgainst(found, call);
+    if (reasons.length > 0)
+      throw new HeddleError(
+        "unsupported",
+        `${operation.name}: kernel ${name} cannot run this call: ${reasons.join("; ")}`,
+      );
+    return { kernel: found, refused: [] };
+  }
+  const refused: Refusal[] = [];
+  for (const candidate of candidates) {
+    const reasons = reasonsAgainst(candidate, call);
+    if (reasons.length === 0) return { kernel: candidate, refused };
+    refused.push({ kernel: candidate.name, reasons });
+  }
+  const why = refused.map(({ kernel, reasons }) => `${kernel}: ${reasons.join("; ")}`).join(". ");
+  throw new HeddleError(
+    "unsupported",
+    `${operation.name}: no kernel on ${tf.getBackend()} can run this call. ${why}`,
+  );
+}
+
+/**
+ * Runs an operation by the first kernel of the active backend that supports the call, the reference last.
+ * @throws HeddleError `invalid-argument` for a call without meaning, `unsupported` when no kernel runs it.
+ */
+export function run<C, R extends Output>(operation: Operation<C, R>, call: C): R {
+  operation.validate(call);
+  const { kernel: chosen } = choose(operation, call);
+  const inputs = operation.inputs(call);
+  const needed = Object.keys(inputs).filter((name) => chosen.needs?.includes(name) ?? true);
+  return record({
+    inputs,
+    forward: (save) => {
+      const { output, saved = [] } = chosen.forward(call);
+      save([...needed.map((name) => inputs[name]!), ...saved]);
+      return output;
+    },
+    gradient: (dy, all) => {
+      const kept: NamedTensorMap = { ...inputs };
+      needed.forEach((name, i) => (kept[name] = all[i]!));
+      return chosen.gradient!({
+        call: operation.withInputs(call, kept),
+        saved: all.slice(needed.length),
+        dy,
+      });
+    },
+  });
+}
+
+/**
+ * Which kernel runs a call now, and why each one before it does not.
+ * @throws HeddleError As `run` does.
+ */
+export function explain<C, R extends Output>(operation: Operation<C, R>, call: C): Explanation {
+  operation.validate(call);
+  const { kernel: chosen, refused } = choose(operation, call);
+  const backend = tf.getBackend();
+  const why = refused.map((refusal) => `, not ${refusal.kernel} (${refusal.reasons.join("; ")})`).join("");
+  return {
+    operation: operation.name,
+    backend,
+    kernel: chosen.name,
+    refused,
+    toString: () => `${operation.name} on ${backend}: ${chosen.name}${why}`,
+  };
+}

@@ -1,0 +1,56 @@
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { checkNumber } from "../errors.ts";
+import { defineOperation, run } from "../operation.ts";
+import type { Operation } from "../operation.ts";
+import { checkFloats, checkFloatsOf } from "./tensors.ts";
+
+/** A call of `layerNorm`. */
+export interface LayerNormCall {
+  /** [..., D] */
+  readonly x: Tensor;
+  /** [D] */
+  readonly weight: Tensor;
+  /** [D] */
+  readonly bias: Tensor;
+  /** Added to the variance. @default 1e-5 */
+  readonly epsilon?: number;
+}
+
+const leading = (x: Tensor): number[] => x.shape.slice(0, -1).map((_, axis) => axis);
+
+/** The operation behind `layerNorm`. */
+export const layerNormOperation: Operation<LayerNormCall> = defineOperation<LayerNormCall>({
+  name: "layerNorm",
+  tensors: ["x", "weight", "bias"],
+  needs: ["weight"],
+  validate({ x, weight, bias, epsilon = 1e-5 }) {
+    checkFloats("layerNorm: x", x, 1);
+    checkFloatsOf("layerNorm: weight", weight, [x.shape.at(-1)!]);
+    checkFloatsOf("layerNorm: bias", bias, [x.shape.at(-1)!]);
+    checkNumber("layerNorm: epsilon", epsilon, { min: 0 });
+  },
+  forward({ x, weight, bias, epsilon = 1e-5 }) {
+    const centred = tf.sub(x, tf.mean(x, -1, true));
+    const scale = tf.rsqrt(tf.add(tf.mean(tf.mul(centred, centred), -1, true), epsilon));
+    const normal = tf.mul(centred, scale);
+    return { output: tf.add(tf.mul(normal, weight), bias), saved: [normal, scale] };
+  },
+  gradient({ call: { x, weight }, saved, dy }) {
+    const [normal, scale] = saved as [Tensor, Tensor];
+    return {
+      x: () => {
+        const d = tf.mul(dy, weight);
+        const along = tf.mul(normal, tf.mean(tf.mul(d, normal), -1, true));
+        return tf.mul(tf.sub(tf.sub(d, tf.mean(d, -1, true)), along), scale);
+      },
+      weight: () => tf.sum(tf.mul(dy, normal), leading(x)),
+      bias: () => tf.sum(dy, leading(x)),
+    };
+  },
+});
+
+/** Layer normalisation over the last dimension: https://arxiv.org/abs/1607.06450. */
+export function layerNorm(call: LayerNormCall): Tensor {
+  return run(layerNormOperation, call);
+}

@@ -1,0 +1,52 @@
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { checkNumber } from "../errors.ts";
+import { defineOperation, run } from "../operation.ts";
+import type { Operation } from "../operation.ts";
+import { checkFloats, checkFloatsOf } from "./tensors.ts";
+
+/** A call of `rmsNorm`. */
+export interface RmsNormCall {
+  /** [..., D] */
+  readonly x: Tensor;
+  /** [D] */
+  readonly weight: Tensor;
+  /** Added to the mean square. @default 1e-6 */
+  readonly epsilon?: number;
+}
+
+/** The operation behind `rmsNorm`. */
+export const rmsNormOperation: Operation<RmsNormCall> = defineOperation<RmsNormCall>({
+  name: "rmsNorm",
+  tensors: ["x", "weight"],
+  needs: ["weight"],
+  validate({ x, weight, epsilon = 1e-6 }) {
+    checkFloats("rmsNorm: x", x, 1);
+    checkFloatsOf("rmsNorm: weight", weight, [x.shape.at(-1)!]);
+    checkNumber("rmsNorm: epsilon", epsilon, { min: 0 });
+  },
+  forward({ x, weight, epsilon = 1e-6 }) {
+    const scale = tf.rsqrt(tf.add(tf.mean(tf.mul(x, x), -1, true), epsilon));
+    const normal = tf.mul(x, scale);
+    return { output: tf.mul(normal, weight), saved: [normal, scale] };
+  },
+  gradient({ call: { x, weight }, saved, dy }) {
+    const [normal, scale] = saved as [Tensor, Tensor];
+    return {
+      x: () => {
+        const d = tf.mul(dy, weight);
+        return tf.mul(tf.sub(d, tf.mul(normal, tf.mean(tf.mul(d, normal), -1, true))), scale);
+      },
+      weight: () =>
+        tf.sum(
+          tf.mul(dy, normal),
+          x.shape.slice(0, -1).map((_, axis) => axis),
+        ),
+    };
+  },
+});
+
+/** Root mean square normalisation over the last dimension: https://arxiv.org/abs/1910.07467. */
+export function rmsNorm(call: RmsNormCall): Tensor {
+  return run(rmsNormOperation, call);
+}

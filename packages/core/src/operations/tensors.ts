@@ -1,0 +1,22 @@
+/** Checks on the tensors of a call, shared by the operations. */
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { HeddleError, checkShape, reject } from "../errors.ts";
+
+/** Checks that a value is a live float32 tensor of at least `minRank` dimensions. */
+export function checkFloats(where: string, tensor: Tensor, minRank = 0): void {
+  if (tensor?.shape === undefined) reject(where, "be a tensor", tensor);
+  if (tensor.isDisposed) throw new HeddleError("invalid-state", `${where} must not be disposed`);
+  if (tensor.dtype !== "float32") reject(where, "be float32", tensor.dtype);
+  if (tensor.shape.length < minRank) reject(where, `have at least ${minRank} dimensions`, tensor.shape);
+}
+
+/** Checks that a value is a live float32 tensor of a shape; `null` stands for any size. */
+export function checkFloatsOf(where: string, tensor: Tensor, shape: readonly (number | null)[]): void {
+  checkFloats(where, tensor);
+  checkShape(where, tensor.shape, shape);
+}
+
+/** The number of rows when a shape is seen as a matrix over its last dimension. */
+export function rowsOf(shape: readonly number[]): number {
+  return shape.slice(0, -1).reduce((product, length) => product * length, 1);
+}

@@ -1,0 +1,112 @@
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { HeddleError, checkShape, reject } from "./errors.ts";
+import { withoutTape } from "./tape.ts";
+
+/**
+ * A named cell with a tensor. It is filled when it is first read, or earlier by a checkpoint; after that it changes
+ * only through `assign` and `update`, which raise its version.
+ */
+export interface Parameter {
+  /** Full name, as Hugging Face writes it: `h.0.attn.c_attn.weight`. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Number of values. */
+  readonly size: number;
+  /** Grows by one with every change of the values. */
+  readonly version: number;
+  /** Whether an optimizer changes it. @default true */
+  trainable: boolean;
+  /** The values; owned by the parameter, so do not dispose them. */
+  tensor(): Tensor;
+  /** Whether values are held now; reading makes the first ones. */
+  readonly filled: boolean;
+  /** Copies new values in. @throws HeddleError for another shape. */
+  assign(values: Float32Array | Tensor): void;
+  /** Puts a tensor in place of the present one and owns it from now on. */
+  replace(tensor: Tensor): void;
+  /**
+   * Tells that the values were changed in place, which a kernel may do when it alone holds them (`exclusive`).
+   */
+  touch(): void;
+  /** Whether nothing else (a clone, a saved input, a reshaped view) shares the memory of the values. */
+  readonly exclusive: boolean;
+  /** Frees the values; reading them afterwards is an error. */
+  dispose(): void;
+}
+
+/** A cell whose first values come from `first`. */
+export function createParameter(
+  name: string,
+  shape: readonly number[],
+  first: () => Float32Array | Tensor,
+): Parameter {
+  const size = shape.reduce((product, length) => product * length, 1);
+  let held: Tensor | null = null;
+  let version = 0;
+  let disposed = false;
+  const alive = (): void => {
+    if (disposed)
+      throw new HeddleError("invalid-state", `${name}: must not be used after its weights were disposed`);
+  };
+  const hold = (tensor: Tensor): void => {
+    if (tensor === held) return;
+    held?.dispose();
+    held = tf.keep(tensor);
+  };
+  const tensorOf = (values: Float32Array | Tensor): Tensor =>
+    values instanceof Float32Array
+      ? tf.tensor(values, [...shape], "float32")
+      : withoutTape(() => tf.clone(values));
+  const check = (values: Float32Array | Tensor): void => {
+    alive();
+    if (!(values instanceof Float32Array)) {
+      checkShape(`${name}: values`, values.shape, shape);
+      if (values.dtype !== "float32") reject(`${name}: values`, "be float32", values.dtype);
+    } else if (values.length !== size) reject(`${name}: values`, `hold ${size} numbers`, values.length);
+  };
+  return {
+    name,
+    shape,
+    size,
+    trainable: true,
+    get version() {
+      return version;
+    },
+    get filled() {
+      return held !== null;
+    },
+    get exclusive() {
+      return held !== null && tf.backend().refCount(held.dataId) === 1;
+    },
+    tensor() {
+      if (held === null) {
+        alive();
+        hold(tensorOf(first()));
+      } else if (held.isDisposed)
+        throw new HeddleError(
+          "invalid-state",
+          `${name}: tensor must not be disposed by others, it belongs to the weights`,
+        );
+      return held!;
+    },
+    assign(values) {
+      check(values);
+      hold(tensorOf(values));
+      version++;
+    },
+    replace(tensor) {
+      check(tensor);
+      hold(tensor);
+      version++;
+    },
+    touch() {
+      version++;
+    },
+    dispose() {
+      held?.dispose();
+      held = null;
+      disposed = true;
+    },
+  };
+}

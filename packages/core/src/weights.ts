@@ -1,0 +1,213 @@
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { HeddleError, checkInteger, reject, show } from "./errors.ts";
+import { normal, zeros } from "./initializers.ts";
+import type { Initializer } from "./initializers.ts";
+import { linear } from "./operations/linear.ts";
+import type { Activation } from "./operations/activation.ts";
+import { createParameter } from "./parameter.ts";
+import type { Parameter } from "./parameter.ts";
+import { randomStream } from "./random.ts";
+import { isDifferentiating, withoutTape } from "./tape.ts";
+
+/** What a layer says of a parameter that it wants. */
+export interface ParameterSpec {
+  readonly shape: readonly number[];
+  /** First values when no checkpoint brings them. @default zeros */
+  readonly init?: Initializer;
+  /** Name, beside this one, of a parameter whose values are copied when a swap adds this one to existing weights. */
+  readonly from?: string;
+}
+
+/** Options of `weights.linear`. */
+export interface LinearSpec {
+  /** Width of the input. */
+  readonly in: number;
+  /** Width of the output. */
+  readonly out: number;
+  /** @default true */
+  readonly bias?: boolean;
+  /** How the weight is stored: `linear` is [out, in] as torch.nn.Linear, `conv1d` [in, out] as GPT-2. @default "linear" */
+  readonly layout?: "linear" | "conv1d";
+  /** First values of the weight; the bias starts at 0. @default normal(0.02) */
+  readonly init?: Initializer;
+  /** Layer beside this one whose weight and bias are copied when a swap adds this one. */
+  readonly from?: string;
+}
+
+/** A linear layer over its weights: y = activation(x W + b) on the last dimension. */
+export type LinearLayer = (x: Tensor, options?: { readonly activation?: Activation }) => Tensor;
+
+/**
+ * A tree of parameters under their Hugging Face names. A model is a function of its config and such a tree: it asks
+ * for what it needs, and asking is what initialises, checks, counts, loads and exports.
+ */
+export interface Weights {
+  /** The path of this part of the tree, "" for the whole. */
+  readonly path: string;
+  /** The part of the tree below a name: `weights.at("h.0")`. */
+  at(name: string): Weights;
+  /** Declares a parameter, or finds it where it is declared already (a tie is the same name asked for twice). */
+  parameter(name: string, spec: ParameterSpec): Parameter;
+  /** Declares `<name>.weight` and `<name>.bias` and gives the layer. */
+  linear(name: string, spec: LinearSpec): LinearLayer;
+  /**
+   * A value computed from parameters and kept until one of them changes: packed panels, transposed layouts. Belongs to
+   * the weights, so do not dispose it. Not for use while differentiating.
+   */
+  derived(name: string, parameters: readonly Parameter[], compute: () => Tensor): Tensor;
+  /** Whether a parameter of that name is in the tree, declared or loaded. */
+  has(name: string): boolean;
+}
+
+/** The root of a tree, or an overlay over one. */
+export interface WeightTree extends Weights {
+  /** Seed of the first values. */
+  readonly seed: number;
+  /** Parameters declared by the model that was defined over this tree (over this overlay), in order of declaration. */
+  readonly declared: ReadonlyMap<string, Parameter>;
+  /** Every parameter held here and below, by name: what `save` writes. */
+  readonly all: ReadonlyMap<string, Parameter>;
+  /** Names that this overlay had to add to the tree below it, in order. Empty for a root. */
+  readonly added: readonly string[];
+  /** A tree over this one: shares its parameters, keeps its own additions. */
+  overlay(): WeightTree;
+  /** Frees the parameters and derived values held here; the tree below an overlay stays. */
+  dispose(): void;
+}
+
+/** Where a tree's first values come from. */
+export interface WeightsOptions {
+  /** Non-negative integer; the same seed gives the same values whatever the order of declaration. @default 0 */
+  readonly seed?: number;
+}
+
+interface Derived {
+  readonly key: string;
+  readonly value: Tensor;
+}
+
+const join = (path: string, name: string): string => (path === "" ? name : `${path}.${name}`);
+
+function fill(name: string, { shape, init = zeros }: ParameterSpec, seed: number): Float32Array {
+  const values = new Float32Array(shape.reduce((product, length) => product * length, 1));
+  init(values, shape, randomStream({ seed, path: name }));
+  return values;
+}
+
+function checkSpec(name: string, { shape }: ParameterSpec): void {
+  shape.forEach((length, axis) => checkInteger(`${name}: shape[${axis}]`, length, { min: 1 }));
+}
+
+function createTree(seed: number, below: WeightTree | null): WeightTree {
+  const own = new Map<string, Parameter>();
+  const declared = new Map<string, Parameter>();
+  const derivedValues = new Map<string, Derived>();
+  const added: string[] = [];
+
+  const find = (name: string): Parameter | undefined => own.get(name) ?? below?.all.get(name);
+
+  const declare = (path: string, name: string, spec: ParameterSpec): Parameter => {
+    const full = join(path, name);
+    checkSpec(full, spec);
+    const existing = find(full);
+    if (existing) {
+      if (existing.shape.join() !== spec.shape.join())
+        reject(`${full}: shape`, `be ${show(existing.shape)}, as declared before`, spec.shape);
+      declared.set(full, existing);
+      return existing;
+    }
+    const source = below && spec.from !== undefined ? join(path, spec.from) : undefined;
+    const created = createParameter(full, [...spec.shape], () => {
+      const from = source === undefined ? undefined : find(source);
+      if (source !== undefined && !from)
+        throw new HeddleError(
+          "invalid-state",
+          `${full}: its values must come from ${source}, which is not in the weights`,
+        );
+      if (!from) return fill(full, spec, seed);
+      if (from.shape.join() !== spec.shape.join())
+        reject(`${full}: source ${source}`, `have shape ${show(spec.shape)}`, from.shape);
+      return from.tensor();
+    });
+    own.set(full, created);
+    declared.set(full, created);
+    if (below) added.push(full);
+    return created;
+  };
+
+  const derive = (full: string, parameters: readonly Parameter[], compute: () => Tensor): Tensor => {
+    // A value of parameters that are all below belongs there, so that every swap shares it.
+    if (below && parameters.every((parameter) => below.all.get(parameter.name) === parameter))
+      return below.derived(full, parameters, compute);
+    if (isDifferentiating())
+      throw new HeddleError(
+        "invalid-state",
+        `${full}: a derived value must not be read while differentiating, since no gradient flows through it`,
+      );
+    const key = parameters.map(({ name, version }) => `${name}@${version}`).join();
+    const cached = derivedValues.get(full);
+    if (cached?.key === key && !cached.value.isDisposed) return cached.value;
+    cached?.value.dispose();
+    const value = tf.keep(withoutTape(() => tf.tidy(compute)));
+    derivedValues.set(full, { key, value });
+    return value;
+  };
+
+  const view = (path: string): Weights => ({
+    path,
+    at: (name) => view(join(path, name)),
+    parameter: (name, spec) => declare(path, name, spec),
+    linear: (name, spec) => linearLayer(view(path), name, spec),
+    derived: (name, parameters, compute) => derive(join(path, name), parameters, compute),
+    has: (name) => find(join(path, name)) !== undefined,
+  });
+
+  const tree: WeightTree = {
+    ...view(""),
+    seed,
+    declared,
+    added,
+    get all() {
+      return below ? new Map([...below.all, ...own]) : own;
+    },
+    overlay: () => createTree(seed, tree),
+    dispose() {
+      for (const parameter of own.values()) parameter.dispose();
+      for (const { value } of derivedValues.values()) value.dispose();
+      derivedValues.clear();
+    },
+  };
+  return tree;
+}
+
+function linearLayer(weights: Weights, name: string, spec: LinearSpec): LinearLayer {
+  const { in: width, out, bias = true, layout = "linear", init = normal(0.02), from } = spec;
+  const weight = weights.parameter(`${name}.weight`, {
+    shape: layout === "linear" ? [out, width] : [width, out],
+    init,
+    ...(from !== undefined && { from: `${from}.weight` }),
+  });
+  const b = bias
+    ? weights.parameter(`${name}.bias`, { shape: [out], ...(from !== undefined && { from: `${from}.bias` }) })
+    : null;
+  return (x, { activation } = {}) => {
+    // Without a gradient to come, a stored [out, in] is transposed once and kept.
+    const once = layout === "linear" && !isDifferentiating();
+    return linear({
+      x,
+      weight: once
+        ? weights.derived(`${name}.weight.transposed`, [weight], () => tf.transpose(weight.tensor()))
+        : weight.tensor(),
+      layout: once ? "conv1d" : layout,
+      ...(b && { bias: b.tensor() }),
+      ...(activation && { activation }),
+    });
+  };
+}
+
+/** An empty tree: models that are defined over it declare its parameters, and their first values come from the seed. */
+export function createWeights({ seed = 0 }: WeightsOptions = {}): WeightTree {
+  checkInteger("createWeights: seed", seed, { min: 0 });
+  return createTree(seed, null);
+}
