@@ -52,7 +52,7 @@ export interface BooleanTable {
 }
 
 /** Operations on two numbers. */
-export type NumberBinaryOp = "add" | "subtract" | "multiply" | "divide" | "minimum" | "maximum";
+export type NumberBinaryOp = "add" | "subtract" | "multiply" | "divide";
 
 /** Operations on one number. */
 export type NumberUnaryOp = "negate" | "tanh" | "exp";
@@ -79,6 +79,9 @@ export type ExpressionNode = IntegerNode | BooleanNode | NumberNode;
 
 /** Greatest absolute value of a token attribute: 2^24. */
 export const attributeLimit: number = 2 ** 24;
+
+/** What names of attributes and looked-up tensors look like. */
+export const attributeNameRule: RegExp = /^[A-Za-z][\w-]{0,63}$/;
 
 /** The shape of one call, as far as a pattern may know it. */
 export interface PatternShape {
