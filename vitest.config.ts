@@ -1,16 +1,32 @@
+import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
+import { chromiumLaunch } from "./tools/software-gpu/chromium.ts";
 
-const conditions = ["@heddle/source", "module", "node", "development|production"];
+const conditions = ["@heddle/source", "module", "development|production"];
 const mainFields = ["module", "main"];
 // tfjs must load once: inline it and take its ES module everywhere, or gradients and backends go missing.
 const shared = {
-  resolve: { conditions, mainFields },
-  ssr: { resolve: { conditions, mainFields, externalConditions: ["@heddle/source", "node"] } },
+  resolve: { conditions: [...conditions, "node"], mainFields },
+  ssr: {
+    resolve: {
+      conditions: [...conditions, "node"],
+      mainFields,
+      externalConditions: ["@heddle/source", "node"],
+    },
+  },
 };
 const test = {
   environment: "node" as const,
   server: { deps: { inline: [/@tensorflow\//] } },
   testTimeout: 60_000,
+};
+const gpu = {
+  ...test,
+  pool: "forks" as const,
+  fileParallelism: false,
+  globalSetup: ["./tools/software-gpu/global-setup.ts"],
+  setupFiles: ["./tools/software-gpu/setup.ts"],
+  runner: "./tools/software-gpu/runner.ts",
 };
 
 export default defineConfig({
@@ -22,7 +38,48 @@ export default defineConfig({
           ...test,
           name: "node",
           include: ["{packages,apps,tools}/**/*.test.ts"],
-          exclude: ["**/*.gpu.test.ts", "**/*.browser.test.ts", "**/node_modules/**", "**/dist/**"],
+          exclude: ["**/*.{gpu,gpu-full,browser}.test.ts", "**/node_modules/**", "**/dist/**"],
+        },
+      },
+      { ...shared, test: { ...gpu, name: "webgpu", include: ["{packages,apps,tools}/**/*.gpu.test.ts"] } },
+      {
+        ...shared,
+        test: {
+          ...gpu,
+          name: "webgpu-full",
+          include: ["{packages,apps,tools}/**/*.gpu-full.test.ts"],
+          testTimeout: 300_000,
+        },
+      },
+      {
+        resolve: { conditions: [...conditions, "browser"] },
+        server: {
+          // Cross-origin isolation: SharedArrayBuffer is there, as on a page that wants threads.
+          headers: {
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Embedder-Policy": "require-corp",
+          },
+        },
+        optimizeDeps: {
+          include: [
+            "@tensorflow/tfjs-core",
+            "@tensorflow/tfjs-backend-cpu",
+            "@tensorflow/tfjs-backend-wasm",
+            "@tensorflow/tfjs-backend-webgpu",
+          ],
+        },
+        test: {
+          name: "browser",
+          include: ["{packages,apps,tools}/**/*.browser.test.ts"],
+          testTimeout: 60_000,
+          globalSetup: ["./tools/software-gpu/chromium.ts"],
+          browser: {
+            enabled: true,
+            headless: true,
+            screenshotFailures: false,
+            provider: playwright({ launchOptions: chromiumLaunch() }),
+            instances: [{ browser: "chromium" }],
+          },
         },
       },
     ],

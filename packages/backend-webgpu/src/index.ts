@@ -1,1 +1,2 @@
-export {};
+export * from "./webgpu.ts";
+export type { WebGpuAdapterInfo, WebGpuDevice, WebGpuErrorEvent } from "./gpu.ts";

@@ -1,0 +1,52 @@
+/// <reference types="vite/client" />
+import { activeBackend, startBackend } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import simd from "@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-simd.wasm?url";
+import { afterEach, describe, expect, it } from "vitest";
+import { wasm } from "./wasm.ts";
+
+const [rows, inner, columns] = [5, 33, 7];
+const value = (i: number): number => ((i * 37) % 11) - 5;
+const left = Float32Array.from({ length: rows * inner }, (_, i) => value(i));
+const right = Float32Array.from({ length: inner * columns }, (_, i) => value(i + 3));
+
+/** The same product in plain loops; every number is a small integer, so that all orders of summation agree. */
+const expected = Float32Array.from({ length: rows * columns }, (_, at) => {
+  const [row, column] = [Math.floor(at / columns), at % columns];
+  let sum = 0;
+  for (let k = 0; k < inner; k++) sum += left[row * inner + k]! * right[k * columns + column]!;
+  return sum;
+});
+
+async function product(): Promise<Float32Array> {
+  const result = tf.tidy(() =>
+    tf.matMul(tf.tensor2d(left, [rows, inner]), tf.tensor2d(right, [inner, columns])),
+  );
+  const values = await result.data<"float32">();
+  result.dispose();
+  return values;
+}
+
+afterEach(async () => {
+  while (activeBackend()) await activeBackend()!.dispose();
+});
+
+describe("wasm in a page", () => {
+  it("is isolated, so that memory can be shared with workers", () => {
+    expect(crossOriginIsolated).toBe(true);
+    expect(new SharedArrayBuffer(8).byteLength).toBe(8);
+  });
+
+  it("multiplies on wasm", async () => {
+    const backend = await startBackend(wasm({ wasm: simd }));
+    expect(backend.name).toBe("wasm");
+    expect(await product()).toEqual(expected);
+    expect(backend.memory().tensors).toBe(0);
+  });
+
+  it("says where it looked for the binary", async () => {
+    await expect(startBackend(wasm({ wasm: "/nowhere/" }))).rejects.toThrow(
+      "wasm: tfjs-backend-wasm-simd.wasm must load from /nowhere/tfjs-backend-wasm-simd.wasm, got: ",
+    );
+  });
+});

@@ -1,0 +1,48 @@
+/**
+ * The part of WebGPU that is used here, by structure: tfjs's and TypeScript's own declarations of it contradict each
+ * other, and a user's `GPUDevice` of either kind fits.
+ */
+
+/** What an adapter says about itself; browsers leave most of it empty. */
+export interface WebGpuAdapterInfo {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly device: string;
+  readonly description: string;
+  readonly isFallbackAdapter?: boolean;
+}
+
+/** A device made elsewhere: any `GPUDevice`. */
+export interface WebGpuDevice {
+  readonly adapterInfo?: WebGpuAdapterInfo;
+  readonly features: { has(feature: string): boolean };
+  readonly lost: Promise<{ readonly reason: string; readonly message: string }>;
+  readonly queue: { onSubmittedWorkDone(): Promise<unknown> };
+  addEventListener(type: "uncapturederror", listener: (event: WebGpuErrorEvent) => void): void;
+  removeEventListener(type: "uncapturederror", listener: (event: WebGpuErrorEvent) => void): void;
+  destroy(): unknown;
+}
+
+/** An error that no error scope caught. */
+export interface WebGpuErrorEvent extends Event {
+  readonly error: { readonly message: string };
+}
+
+/** A graphics card, or software in its place. */
+export interface Adapter {
+  readonly info?: WebGpuAdapterInfo;
+  readonly features: { has(feature: string): boolean };
+  readonly limits: object;
+  requestDevice(descriptor: {
+    requiredFeatures: string[];
+    requiredLimits: Record<string, number>;
+  }): Promise<WebGpuDevice>;
+}
+
+/** `navigator.gpu`. */
+export interface Gpu {
+  requestAdapter(options: {
+    powerPreference?: string;
+    forceFallbackAdapter?: boolean;
+  }): Promise<Adapter | null>;
+}

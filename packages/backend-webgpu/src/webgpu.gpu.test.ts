@@ -1,0 +1,120 @@
+import { activeBackend, HeddleError, startBackend } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import { afterEach, describe, expect, it } from "vitest";
+import type { WebGpuDevice } from "./gpu.ts";
+import { webgpu } from "./webgpu.ts";
+
+/** A device as far as these tests reach into it. */
+interface Device extends WebGpuDevice {
+  readonly limits: Readonly<Record<string, number>>;
+  createShaderModule(descriptor: { code: string }): object;
+}
+
+interface Adapter extends Pick<Device, "limits" | "features"> {
+  requestDevice(): Promise<Device>;
+}
+
+async function requestAdapter(): Promise<Adapter> {
+  const { gpu } = navigator as { gpu: { requestAdapter(): Promise<unknown> } };
+  return (await gpu.requestAdapter()) as Adapter;
+}
+
+/** The device of the active backend. */
+function device(): Device {
+  return Reflect.get(tf.backend(), "device");
+}
+
+async function product(): Promise<number[]> {
+  const result = tf.tidy(() => tf.matMul(tf.tensor2d([[1, 2]]), tf.tensor2d([[3], [4]])));
+  const values = [...(await result.data())];
+  result.dispose();
+  return values;
+}
+
+afterEach(async () => {
+  while (activeBackend()) await activeBackend()!.dispose();
+});
+
+describe("webgpu", () => {
+  it("computes on the device, not on the CPU", async () => {
+    const backend = await startBackend(webgpu());
+    expect(backend.name).toBe("webgpu");
+    expect(backend.description).toMatch(/\w/);
+    expect(await product()).toEqual([11]);
+    expect(backend.memory()).toEqual({ tensors: 0, bytes: 0 });
+    const [a, b] = [tf.tensor1d([1]), tf.tensor1d([2])];
+    const sum = tf.add(a, b);
+    expect(() => sum.dataSync()).toThrow(
+      "webgpu: values must be read by await tensor.data(), got dataSync()",
+    );
+    expect([...(await sum.data())]).toEqual([3]);
+    expect([...sum.dataSync()]).toEqual([3]);
+    tf.dispose([a, b, sum]);
+  });
+
+  it("asks for more than the default limits and features where the adapter has them", async () => {
+    await startBackend(webgpu());
+    const adapter = await requestAdapter();
+    const { limits, features } = device();
+    for (const limit of ["maxStorageBuffersPerShaderStage", "maxStorageBufferBindingSize", "maxBufferSize"])
+      expect(limits[limit]).toBe(adapter.limits[limit]);
+    for (const feature of ["subgroups", "shader-f16"])
+      expect(features.has(feature)).toBe(adapter.features.has(feature));
+  });
+
+  it("turns a validation error into a HeddleError at the next read", async () => {
+    const backend = await startBackend(webgpu());
+    const sum = tf.tidy(() => tf.add(tf.tensor1d([1]), 1));
+    device().createShaderModule({ code: "no shader" });
+    const error = await sum.data().catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(HeddleError);
+    expect(error).toMatchObject({
+      code: "unsupported",
+      message: expect.stringMatching(
+        /^webgpu: commands must be valid on the device, got GPUValidationError: .*no shader/s,
+      ),
+    });
+    expect(() => backend.checkErrors()).toThrow("GPUValidationError");
+    expect(() => backend.checkErrors()).not.toThrow();
+    expect([...(await sum.data())]).toEqual([2]);
+    sum.dispose();
+  });
+
+  it("finish waits for the device and reports", async () => {
+    const backend = await startBackend(webgpu());
+    await backend.finish();
+    device().createShaderModule({ code: "no shader" });
+    await expect(backend.finish()).rejects.toThrow("GPUValidationError");
+  });
+
+  it("says that the device is lost, until it is disposed", async () => {
+    const backend = await startBackend(webgpu());
+    device().destroy();
+    await device().lost;
+    for (let i = 0; i < 2; i++)
+      expect(() => backend.checkErrors()).toThrow("webgpu: the device must not be lost, got destroyed");
+    await expect(backend.dispose()).rejects.toThrow("the device must not be lost");
+    await startBackend(webgpu());
+    expect(await product()).toEqual([11]);
+  });
+
+  it("keeps a device that was given to it", async () => {
+    const own = await (await requestAdapter()).requestDevice();
+    const backend = await startBackend(webgpu({ device: own }));
+    expect(device()).toBe(own);
+    expect(await product()).toEqual([11]);
+    await backend.dispose();
+    await own.queue.onSubmittedWorkDone();
+    own.destroy();
+  });
+
+  it("leaves no registration, and tensors that outlive it can be disposed", async () => {
+    const names = tf.engine().backendNames();
+    const backend = await startBackend(webgpu());
+    const left = tf.tidy(() => tf.add(tf.tensor1d([1]), 1));
+    await backend.dispose();
+    expect(tf.engine().backendNames()).toEqual(names);
+    left.dispose();
+    expect(backend.memory().tensors).toBe(0);
+  });
+});

@@ -1,0 +1,50 @@
+import { startBackend } from "@heddle/core";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { webgpu } from "./webgpu.ts";
+
+afterEach(() => vi.unstubAllGlobals());
+
+/** A `navigator.gpu` whose adapter is given. */
+function stub(adapter: object | null): void {
+  vi.stubGlobal("navigator", { gpu: { requestAdapter: async () => adapter } });
+}
+
+const software = {
+  info: { vendor: "", architecture: "", device: "", description: "", isFallbackAdapter: true },
+  features: new Set(),
+  limits: {},
+  requestDevice: () => Promise.reject(new Error("out of devices")),
+};
+
+describe("webgpu refuses", () => {
+  it.each([
+    ["no adapter", {}, null, "an adapter must be there, got none: a driver for Vulkan"],
+    ["no software adapter", { software: true }, null, "a software adapter must be there, got none"],
+    ["software only", { software: false }, software, "a graphics card must be there, got a software adapter"],
+    ["no device", {}, software, "the adapter must give a device, got: Error: out of devices"],
+  ])("%s", async (_, options, adapter, reason) => {
+    stub(adapter);
+    await expect(startBackend(webgpu(options))).rejects.toThrow(
+      `startBackend: no backend can run here. webgpu: ${reason}`,
+    );
+  });
+
+  it("a page without WebGPU", async () => {
+    vi.stubGlobal("navigator", {});
+    vi.stubGlobal("process", { ...process, versions: {} });
+    await expect(startBackend(webgpu())).rejects.toThrow(
+      "navigator.gpu must be there, got a page without it",
+    );
+  });
+
+  it("options of the wrong type", () => {
+    // @ts-expect-error Not a preference.
+    expect(() => webgpu({ powerPreference: "fast" })).toThrow(
+      'webgpu: powerPreference must be one of "high-performance", "low-power", got "fast"',
+    );
+    // @ts-expect-error Not a boolean.
+    expect(() => webgpu({ software: 1 })).toThrow("webgpu: software must be one of true, false, got 1");
+    // @ts-expect-error Not a device.
+    expect(() => webgpu({ device: {} })).toThrow("webgpu: device must be a GPUDevice, got {}");
+  });
+});

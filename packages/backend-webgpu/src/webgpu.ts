@@ -1,0 +1,99 @@
+import type { AnyKernel, BackendStarter, StartedBackend } from "@heddle/core";
+import { checkOneOf, HeddleError, reject } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import { findGpu } from "./dawn.ts";
+import { describeDevice, requestDevice } from "./device.ts";
+import { watchDevice } from "./device-errors.ts";
+import type { DeviceErrors } from "./device-errors.ts";
+import type { WebGpuAdapterInfo, WebGpuDevice } from "./gpu.ts";
+
+/** What `webgpu` takes. */
+export interface WebGpuOptions {
+  /** Kernels for the operations, tried before the reference, in this order. @default [] */
+  readonly kernels?: readonly AnyKernel[];
+  /** Which card, where there are two. @default "high-performance" */
+  readonly powerPreference?: "high-performance" | "low-power";
+  /** A device made elsewhere, to share its buffers; it is not destroyed with the backend. @default one of our own */
+  readonly device?: WebGpuDevice;
+  /**
+   * `true` takes a software adapter only, `false` none. Node on Linux has one if a software Vulkan driver is installed.
+   * @default a graphics card if there is one, else software
+   */
+  readonly software?: boolean;
+}
+
+/** Makes tfjs's backend over a device, reading of values by `await tensor.data()` only, and not while an error is unseen. */
+async function createEngine(device: WebGpuDevice, info: WebGpuAdapterInfo | undefined, errors: DeviceErrors) {
+  const { WebGPUBackend } = await import("@tensorflow/tfjs-backend-webgpu");
+  // tfjs would compute small tensors on the CPU, and so hide what the device does with them.
+  tf.env().set("WEBGPU_CPU_FORWARD", false);
+  class Engine extends WebGPUBackend {
+    override async read(dataId: object): ReturnType<InstanceType<typeof WebGPUBackend>["read"]> {
+      const values = await super.read(dataId);
+      errors.check();
+      return values;
+    }
+    override readSync(dataId: object): ReturnType<InstanceType<typeof WebGPUBackend>["readSync"]> {
+      const { values, dtype } = this.tensorMap.get(dataId);
+      if (!values && dtype !== "string")
+        throw new HeddleError(
+          "unsupported",
+          "webgpu: values must be read by await tensor.data(), got dataSync()",
+        );
+      return super.readSync(dataId);
+    }
+  }
+  type Parameters = ConstructorParameters<typeof WebGPUBackend>;
+  return new Engine(device as Parameters[0], info as Parameters[1]);
+}
+
+async function start(options: WebGpuOptions): Promise<StartedBackend> {
+  const { kernels = [], powerPreference = "high-performance", software } = options;
+  const { gpu, release } = await findGpu();
+  let device: WebGpuDevice | undefined;
+  let errors: DeviceErrors | undefined;
+  const stop = (): void => {
+    errors?.stop();
+    if (!options.device) device?.destroy();
+    release();
+  };
+  try {
+    const made = options.device
+      ? { device: options.device, info: options.device.adapterInfo }
+      : await requestDevice(gpu, { powerPreference, software });
+    ({ device } = made);
+    const { queue } = device;
+    const watch = (errors = watchDevice(device));
+    const engine = await createEngine(device, made.info, watch);
+    return {
+      engine,
+      kernels,
+      description: describeDevice(device, made.info),
+      checkErrors: () => watch.take(),
+      async finish() {
+        engine.endComputePassEncoder();
+        engine.ensureCommandEncoderReady();
+        engine.submitQueue();
+        await queue.onSubmittedWorkDone();
+      },
+      stop,
+    };
+  } catch (error) {
+    stop();
+    throw error;
+  }
+}
+
+/**
+ * WebGPU in a page, a worker or Node (there with the optional package `webgpu`).
+ * @throws HeddleError `invalid-argument` for options of the wrong type.
+ */
+export function webgpu(options: WebGpuOptions = {}): BackendStarter {
+  const { powerPreference, device, software } = options;
+  if (powerPreference !== undefined)
+    checkOneOf("webgpu: powerPreference", powerPreference, ["high-performance", "low-power"]);
+  if (software !== undefined) checkOneOf("webgpu: software", software, [true, false]);
+  if (device !== undefined && typeof device?.queue?.onSubmittedWorkDone !== "function")
+    reject("webgpu: device", "be a GPUDevice", device);
+  return { name: "webgpu", start: () => start(options) };
+}
