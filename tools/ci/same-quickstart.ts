@@ -1,0 +1,26 @@
+/** The part of the quickstart's --json file that a seed determines. */
+export interface QuickstartReport {
+  readonly trainLoss: readonly number[];
+  readonly validationLoss: number;
+  readonly sample: string;
+}
+
+/** What differs between two runs of one seed, or is missing from them; empty when they are equal to the last bit. */
+export function differences(first: QuickstartReport, second: QuickstartReport): string[] {
+  const found: string[] = [];
+  const steps = Math.max(first.trainLoss?.length ?? 0, second.trainLoss?.length ?? 0);
+  if (steps === 0) found.push("trainLoss: must hold a value for each step, got none");
+  for (let step = 0; step < steps; step++) {
+    const [a, b] = [first.trainLoss[step], second.trainLoss[step]];
+    if (!Object.is(a, b)) {
+      found.push(`trainLoss[${step}]: must be equal in both runs, got ${a} and ${b}`);
+      break;
+    }
+  }
+  for (const field of ["validationLoss", "sample"] as const)
+    if (first[field] === undefined || !Object.is(first[field], second[field]))
+      found.push(
+        `${field}: must be equal in both runs, got ${JSON.stringify(first[field])} and ${JSON.stringify(second[field])}`,
+      );
+  return found;
+}
