@@ -1,1 +1,1 @@
-export {};
+export * from "./fuzz-checkpoint.ts";
