@@ -48,6 +48,7 @@ export default defineConfig({
           ...gpu,
           name: "webgpu-full",
           include: ["{packages,apps,tools}/**/*.gpu-full.test.ts"],
+          env: { HEDDLE_ZERO_WORKGROUPS: "1" },
           testTimeout: 300_000,
         },
       },

@@ -13,8 +13,13 @@ export interface SoftwareGpuOptions {
 /** Keeps the library mapped after the failed load of it as a Node addon. */
 const RTLD_NODELETE = 0x1000;
 
-/** Zeroing large workgroup arrays takes 2 s of SwiftShader's compiler where 0.2 s do; kernels write before they read. */
-const DAWN_OPTIONS = ["enable-dawn-features=disable_workgroup_init"];
+/**
+ * Zeroing large workgroup arrays takes 2 s of SwiftShader's compiler where 0.2 s do, and kernels write before they
+ * read. A kernel that does not would go unseen, so HEDDLE_ZERO_WORKGROUPS=1 zeroes them as every browser does.
+ */
+function dawnOptions(): string[] {
+  return process.env["HEDDLE_ZERO_WORKGROUPS"] === "1" ? [] : ["enable-dawn-features=disable_workgroup_init"];
+}
 
 /** Whether the Vulkan loader has a driver to load by itself. */
 function hasDriver(): boolean {
@@ -54,7 +59,7 @@ export async function ensureSoftwareGpu({ keepInstalled = false }: SoftwareGpuOp
   if (!realm.navigator)
     Object.defineProperty(globalThis, "navigator", { value: {}, configurable: true, writable: true });
   Object.defineProperty(realm.navigator, "gpu", {
-    value: create(DAWN_OPTIONS),
+    value: create(dawnOptions()),
     configurable: true,
     writable: true,
   });

@@ -7,10 +7,12 @@ import { brotliDecompressSync } from "node:zlib";
 /** The package's folder; its entry is build/index.js. */
 const source = dirname(dirname(createRequire(import.meta.url).resolve("@sparticuz/chromium")));
 
+const defaultCache = join(source, "../../.cache/heddle");
+
 /** Where one part lies once it is unpacked; the folder's name carries the package's version. */
-export function cacheFolder(part: string): string {
+export function cacheFolder(part: string, cache: string = defaultCache): string {
   const { version } = JSON.parse(readFileSync(join(source, "package.json"), "utf8")) as { version: string };
-  return join(source, "../../.cache/heddle", `${part}-${version}`);
+  return join(cache, `${part}-${version}`);
 }
 
 /** The plain files of a tar archive in the ustar format, by path. */
@@ -29,13 +31,14 @@ function* filesOf(tar: Buffer): Generator<readonly [path: string, content: Buffe
  * Unpacks archives of the package into one folder, whole or not at all; several processes may do so at once.
  *
  * @param archives Names in the package's `bin`: `*.tar.br` for many files, `*.br` for one.
- * @returns The folder.
+ * @param cache Folder to unpack into. @default node_modules/.cache/heddle
+ * @returns The folder of the part.
  * @throws Error where the package does not run.
  */
-export function unpack(part: string, archives: readonly string[]): string {
+export function unpack(part: string, archives: readonly string[], cache?: string): string {
   if (process.platform !== "linux" || process.arch !== "x64")
     throw new Error(`@sparticuz/chromium must run on linux x64, got ${process.platform} ${process.arch}`);
-  const folder = cacheFolder(part);
+  const folder = cacheFolder(part, cache);
   if (existsSync(folder)) return folder;
   const own = `${folder}.${process.pid}`;
   for (const archive of archives) {
