@@ -19,7 +19,7 @@ describe("unpack", () => {
     expect(new Set(folders).size).toBe(1);
     expect(readdirSync(cache)).toHaveLength(1);
     const [folder] = folders as [string];
-    expect(readdirSync(folder).sort()).toEqual([
+    expect(readdirSync(folder).toSorted()).toEqual([
       "libEGL.so",
       "libGLESv2.so",
       "libvk_swiftshader.so",
