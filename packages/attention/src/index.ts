@@ -1,4 +1,10 @@
+export * from "./expression/apply-modifier.ts";
 export * from "./expression/builders.ts";
+export * from "./expression/derivative.ts";
+export { emitLayout, tableBytes } from "./expression/emit-layout.ts";
+export type { AttributeSlot, EmitLayout } from "./expression/emit-layout.ts";
+export { emitMask, emitModifier, tileArguments } from "./expression/emit-wasm.ts";
+export type { EmittedWasm, EmitWasmOptions } from "./expression/emit-wasm.ts";
 export * from "./expression/evaluate.ts";
 export * from "./expression/json.ts";
 export * from "./expression/mask.ts";
@@ -21,3 +27,29 @@ export * from "./patterns/global-tokens.ts";
 export * from "./patterns/prefix.ts";
 export * from "./patterns/sliding-window.ts";
 export * from "./patterns/strided.ts";
+export { disjointParts } from "./expression/parts.ts";
+export type { ExpressionPart } from "./expression/parts.ts";
+export { densePermutation } from "./expression/permutation.ts";
+export type { DensePermutation } from "./expression/permutation.ts";
+export { preferredBlock } from "./expression/tile-block.ts";
+export { tilesOf } from "./expression/tile-grid.ts";
+export type { StatusTile, TileSize, TiledCall } from "./expression/tile-grid.ts";
+export { attributeRange } from "./expression/tile-range.ts";
+export type {
+  AttributeRange,
+  AttributeValues,
+  StridedRange,
+  TileAttributes,
+  TileContext,
+  TileStatus,
+} from "./expression/tile-range.ts";
+export { compileTileStatus, tileStatus } from "./expression/tile-status.ts";
+export type { TileStatusFunction } from "./expression/tile-status.ts";
+export type { FrameAttributes } from "./expression/compile.ts";
+export * from "./cache.ts";
+export * from "./heads.ts";
+export * from "./maps.ts";
+export * from "./mechanism.ts";
+export * from "./mechanisms/longformer.ts";
+export * from "./operation.ts";
+export * from "./patterns/padding.ts";

@@ -1,5 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
+import { activeBackend } from "./backend.ts";
 import { HeddleError } from "./errors.ts";
 import { kernelsFor } from "./kernel.ts";
 import type { Kernel } from "./kernel.ts";
@@ -161,6 +162,7 @@ function choose<C, R extends Output>(
  * @throws HeddleError `invalid-argument` for a call without meaning, `unsupported` when no kernel runs it.
  */
 export function run<C, R extends Output>(operation: Operation<C, R>, call: C): R {
+  activeBackend()?.checkErrors();
   operation.validate(call);
   const { kernel: chosen } = choose(operation, call);
   const inputs = operation.inputs(call);

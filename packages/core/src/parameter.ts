@@ -35,7 +35,7 @@ export interface Parameter {
   dispose(): void;
 }
 
-/** A cell whose first values come from `first`. */
+/** A cell whose first values come from `first`; a tensor that it gives belongs to the cell. */
 export function createParameter(
   name: string,
   shape: readonly number[],
@@ -82,7 +82,14 @@ export function createParameter(
     tensor() {
       if (held === null) {
         alive();
-        hold(tensorOf(first()));
+        const values = first();
+        try {
+          check(values);
+        } catch (error) {
+          if (!(values instanceof Float32Array)) values.dispose();
+          throw error;
+        }
+        hold(values instanceof Float32Array ? tensorOf(values) : values);
       } else if (held.isDisposed)
         throw new HeddleError(
           "invalid-state",

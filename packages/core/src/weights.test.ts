@@ -145,8 +145,13 @@ describe("overlay", () => {
     const base = createWeights({ seed: 1 });
     base.linear("query", { in: 2, out: 2, init: normal(1) });
     const over = base.overlay();
+    const source = (name: string) => () => base.declared.get(name)!.tensor();
     const layer = over.linear("query", { in: 2, out: 2 });
-    over.linear("query_global", { in: 2, out: 2, from: "query" });
+    over.linear("query_global", {
+      in: 2,
+      out: 2,
+      from: { weight: source("query.weight"), bias: source("query.bias") },
+    });
     expect(over.added).toEqual(["query_global.weight", "query_global.bias"]);
     expect([...over.declared.keys()]).toEqual([
       "query.weight",
@@ -166,9 +171,15 @@ describe("overlay", () => {
     expect(read(layer(tf.tensor2d([[1, 1]])))).toEqual([18, 18]);
   });
 
-  it("names a source that is missing", () => {
+  it("ignores the source in a root, where the seed gives the first values", () => {
+    const root = createWeights();
+    root.linear("a", { in: 1, out: 1, from: { weight: () => tf.ones([1, 1]), bias: () => tf.ones([1]) } });
+    expect(read(root.declared.get("a.bias")!.tensor())).toEqual([0]);
+  });
+
+  it("refuses a source of another shape, and leaks nothing", () => {
     const over = createWeights().overlay();
-    const parameter = over.parameter("a", { shape: [1], from: "b" });
-    expect(() => parameter.tensor()).toThrow("a: its values must come from b, which is not in the weights");
+    const parameter = over.parameter("a", { shape: [1], from: () => tf.ones([2]) });
+    expect(() => parameter.tensor()).toThrow("a: values must have shape [1], got [2]");
   });
 });

@@ -15,8 +15,8 @@ export interface ParameterSpec {
   readonly shape: readonly number[];
   /** First values when no checkpoint brings them. @default zeros */
   readonly init?: Initializer;
-  /** Name, beside this one, of a parameter whose values are copied when a swap adds this one to existing weights. */
-  readonly from?: string;
+  /** Gives the values that this one starts with when a swap adds it to existing weights, instead of `init`. */
+  readonly from?: () => Tensor;
 }
 
 /** Options of `weights.linear`. */
@@ -31,8 +31,8 @@ export interface LinearSpec {
   readonly layout?: "linear" | "conv1d";
   /** First values of the weight; the bias starts at 0. @default normal(0.02) */
   readonly init?: Initializer;
-  /** Layer beside this one whose weight and bias are copied when a swap adds this one. */
-  readonly from?: string;
+  /** Gives the weight, as [out, in], and the bias that this one starts with when a swap adds it to existing weights. */
+  readonly from?: { readonly weight: () => Tensor; readonly bias: () => Tensor };
 }
 
 /** A linear layer over its weights: y = activation(x W + b) on the last dimension. */
@@ -117,19 +117,10 @@ function createTree(seed: number, below: WeightTree | null): WeightTree {
       declared.set(full, existing);
       return existing;
     }
-    const source = below && spec.from !== undefined ? join(path, spec.from) : undefined;
-    const created = createParameter(full, [...spec.shape], () => {
-      const from = source === undefined ? undefined : find(source);
-      if (source !== undefined && !from)
-        throw new HeddleError(
-          "invalid-state",
-          `${full}: its values must come from ${source}, which is not in the weights`,
-        );
-      if (!from) return fill(full, spec, seed);
-      if (from.shape.join() !== spec.shape.join())
-        reject(`${full}: source ${source}`, `have shape ${show(spec.shape)}`, from.shape);
-      return from.tensor();
-    });
+    const source = below ? spec.from : undefined;
+    const created = createParameter(full, [...spec.shape], () =>
+      source ? withoutTape(() => tf.tidy(() => tf.clone(source()))) : fill(full, spec, seed),
+    );
     own.set(full, created);
     declared.set(full, created);
     if (below) added.push(full);
@@ -186,10 +177,10 @@ function linearLayer(weights: Weights, name: string, spec: LinearSpec): LinearLa
   const weight = weights.parameter(`${name}.weight`, {
     shape: layout === "linear" ? [out, width] : [width, out],
     init,
-    ...(from !== undefined && { from: `${from}.weight` }),
+    ...(from && { from: layout === "linear" ? from.weight : () => tf.transpose(from.weight()) }),
   });
   const b = bias
-    ? weights.parameter(`${name}.bias`, { shape: [out], ...(from !== undefined && { from: `${from}.bias` }) })
+    ? weights.parameter(`${name}.bias`, { shape: [out], ...(from && { from: from.bias }) })
     : null;
   return (x, { activation } = {}) => {
     // Without a gradient to come, a stored [out, in] is transposed once and kept.

@@ -137,7 +137,7 @@ const draw = (shape: readonly number[], path: string): Float32Array =>
 
 /** Sum of f's values weighted by a fixed cotangent, in double precision over the read-back. */
 function weighed(y: Tensor, cotangent: Float32Array): number {
-  return y.dataSync().reduce((sum, value, i) => sum + value * cotangent[i]!, 0);
+  return [...y.dataSync()].reduce((sum, value, i) => sum + value * cotangent[i]!, 0);
 }
 
 describe.each(["cpu", "wasm"])("operations on %s", (backend) => {

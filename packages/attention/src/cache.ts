@@ -1,0 +1,191 @@
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import {
+  HeddleError,
+  checkInteger,
+  checkShape,
+  defineOperation,
+  reject,
+  run,
+  withoutTape,
+} from "@heddle/core";
+import type { Operation } from "@heddle/core";
+
+/** A call of the operation that writes new rows into a cache's buffer. Shapes: B batch, G key heads, C capacity. */
+export interface CacheWriteCall {
+  /** [B, G, C, D], held by nobody else. */
+  readonly buffer: Tensor;
+  /** [B, G, L, D] */
+  readonly rows: Tensor;
+  /** First slot of each batch row. */
+  readonly slots: readonly number[];
+}
+
+/**
+ * Writes rows into a buffer. A backend's kernel does it in place and gives the same tensor back; the reference makes
+ * a new one.
+ */
+export const cacheWriteOperation: Operation<CacheWriteCall> = defineOperation<CacheWriteCall>({
+  name: "cacheWrite",
+  tensors: ["buffer", "rows"],
+  needs: [],
+  validate({ buffer, rows, slots }) {
+    const [batch, heads, capacity, width] = buffer.shape as [number, number, number, number];
+    checkShape("cacheWrite: rows", rows.shape, [batch, heads, null, width]);
+    if (slots.length !== batch) reject("cacheWrite: slots", `hold one slot for each of ${batch} rows`, slots);
+    slots.forEach((slot) =>
+      checkInteger("cacheWrite: slot", slot, { min: 0, max: capacity - rows.shape[2]! }),
+    );
+  },
+  forward({ buffer, rows, slots }) {
+    const [batch, heads, capacity, width] = buffer.shape as [number, number, number, number];
+    const length = rows.shape[2]!;
+    const lines = slots.map((slot, b) =>
+      tf.concat(
+        [
+          tf.slice(buffer, [b, 0, 0, 0], [1, heads, slot, width]),
+          tf.slice(rows, [b, 0, 0, 0], [1, heads, length, width]),
+          tf.slice(buffer, [b, 0, slot + length, 0], [1, heads, capacity - slot - length, width]),
+        ].filter((part) => part.size > 0),
+        2,
+      ),
+    );
+    return { output: batch === 1 ? lines[0]! : tf.concat(lines, 0) };
+  },
+});
+
+/** What `LayerCache.append` gives to the attention operation. */
+export interface CachedKeys {
+  /** [B, G, C, D], the first `keyLength` of C slots filled; owned by the cache. */
+  readonly k: Tensor;
+  readonly v: Tensor;
+  readonly queryOffset: readonly number[];
+  readonly keyLength: number;
+}
+
+/** The part of a cache that belongs to one attention layer. */
+export interface LayerCache {
+  /** Writes the keys and values of new tokens behind those held. [B, G, L, D] each. */
+  append(k: Tensor, v: Tensor): CachedKeys;
+}
+
+/** Size of a cache. */
+export interface KeyValueCacheOptions {
+  /** Attention layers. */
+  readonly layers: number;
+  /** Rows of a batch. @default 1 */
+  readonly batch?: number;
+  /** Greatest number of tokens a row. */
+  readonly capacity: number;
+}
+
+/**
+ * Keys and values of the tokens seen so far, so that a new token costs one pass over them. Its buffers are made when
+ * they are first written, then written in place; the one who made the cache frees it.
+ */
+export interface KeyValueCache {
+  readonly layers: number;
+  readonly batch: number;
+  readonly capacity: number;
+  /** Tokens held, for each batch row. */
+  readonly lengths: readonly number[];
+  /** Bytes of the buffers. */
+  readonly bytes: number;
+  layer(index: number): LayerCache;
+  /** Counts the tokens that every layer has appended: one number for all rows, or one a row (ragged prompts). */
+  advance(tokens: number | readonly number[]): void;
+  /** Forgets the tokens from a position on, of every row or of each: the prompt before it can be used again. */
+  truncate(length: number | readonly number[]): void;
+  /** Frees the buffers. */
+  dispose(): void;
+}
+
+const perRow = (value: number | readonly number[], batch: number, where: string): readonly number[] => {
+  const values = typeof value === "number" ? Array.from({ length: batch }, () => value) : value;
+  if (values.length !== batch) reject(where, `be a number or hold ${batch}, one a batch row`, value);
+  return values;
+};
+
+/**
+ * An empty cache.
+ * @throws HeddleError for sizes that are no positive integers. Its methods throw `invalid-argument` when a row
+ * would hold more than `capacity` tokens, and `invalid-state` after `dispose`.
+ */
+export function createKeyValueCache({ layers, batch = 1, capacity }: KeyValueCacheOptions): KeyValueCache {
+  checkInteger("createKeyValueCache: layers", layers, { min: 1 });
+  checkInteger("createKeyValueCache: batch", batch, { min: 1 });
+  checkInteger("createKeyValueCache: capacity", capacity, { min: 1 });
+  let lengths: readonly number[] = Array.from({ length: batch }, () => 0);
+  let disposed = false;
+  const buffers = Array.from({ length: layers }, (): { k: Tensor | null; v: Tensor | null } => ({
+    k: null,
+    v: null,
+  }));
+
+  const alive = (): void => {
+    if (disposed)
+      throw new HeddleError("invalid-state", "KeyValueCache: must not be used after it was disposed");
+  };
+  const write = (held: Tensor | null, rows: Tensor, where: string): Tensor => {
+    const [rowBatch, heads, , width] = rows.shape as [number, number, number, number];
+    const buffer = held ?? tf.keep(tf.zeros([rowBatch, heads, capacity, width]));
+    checkShape(where, rows.shape, [batch, buffer.shape[1]!, null, buffer.shape[3]!]);
+    const written = withoutTape(() => run(cacheWriteOperation, { buffer, rows, slots: lengths }));
+    if (written === buffer) return buffer;
+    buffer.dispose();
+    return tf.keep(written);
+  };
+  return {
+    layers,
+    batch,
+    capacity,
+    get lengths() {
+      return lengths;
+    },
+    get bytes() {
+      return buffers.reduce((sum, { k, v }) => sum + 4 * ((k?.size ?? 0) + (v?.size ?? 0)), 0);
+    },
+    layer(index) {
+      checkInteger("KeyValueCache: layer", index, { min: 0, max: layers - 1 });
+      const own = buffers[index]!;
+      return {
+        append(k, v) {
+          alive();
+          const added = k.shape[2]!;
+          const greatest = Math.max(...lengths) + added;
+          if (greatest > capacity)
+            reject("KeyValueCache: tokens", `be at most the capacity of ${capacity}`, greatest);
+          checkShape("KeyValueCache: k", k.shape, [batch, null, null, null]);
+          checkShape("KeyValueCache: v", v.shape, [batch, k.shape[1]!, added, null]);
+          own.k = write(own.k, k, "KeyValueCache: k");
+          own.v = write(own.v, v, "KeyValueCache: v");
+          return { k: own.k, v: own.v, queryOffset: lengths, keyLength: greatest };
+        },
+      };
+    },
+    advance(tokens) {
+      alive();
+      const counts = perRow(tokens, batch, "KeyValueCache: advance");
+      lengths = lengths.map((length, row) => {
+        checkInteger("KeyValueCache: advance", counts[row]!, { min: 0, max: capacity - length });
+        return length + counts[row]!;
+      });
+    },
+    truncate(length) {
+      alive();
+      const ends = perRow(length, batch, "KeyValueCache: truncate");
+      lengths = lengths.map((held, row) => {
+        checkInteger("KeyValueCache: truncate", ends[row]!, { min: 0, max: held });
+        return ends[row]!;
+      });
+    },
+    dispose() {
+      for (const own of buffers) {
+        own.k?.dispose();
+        own.v?.dispose();
+        own.k = own.v = null;
+      }
+      disposed = true;
+    },
+  };
+}

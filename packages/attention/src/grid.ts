@@ -1,0 +1,239 @@
+/**
+ * Expressions over whole grids of pairs, for the reference: masks as tensors, integer parts of score modifiers as
+ * tensors, and score modifiers with their derivatives as compositions of tfjs operations.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { reject } from "@heddle/core";
+import { evaluateBoolean, evaluateInteger } from "./expression/evaluate.ts";
+import type { PairContext } from "./expression/evaluate.ts";
+import { patternMask } from "./expression/mask.ts";
+import type { MaskShape, PatternMask, TokenAttributes } from "./expression/mask.ts";
+import { reads } from "./expression/tree.ts";
+import type { AttentionPattern, BooleanNode, IntegerNode, NumberNode } from "./expression/tree.ts";
+
+interface KeptMask {
+  readonly shape: MaskShape;
+  readonly mask: PatternMask;
+}
+
+const kept = new WeakMap<AttentionPattern, KeptMask>();
+
+const sameList = (a: ArrayLike<number>, b: ArrayLike<number>): boolean => {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+};
+const offsetsOf = ({ queryOffset = 0 }: MaskShape): readonly number[] =>
+  typeof queryOffset === "number" ? [queryOffset] : queryOffset;
+
+function sameAttributes(a: TokenAttributes = {}, b: TokenAttributes = {}): boolean {
+  if ((a.batch ?? 1) !== (b.batch ?? 1)) return false;
+  return (["query", "key"] as const).every((side) => {
+    const [left, right] = [a[side] ?? {}, b[side] ?? {}];
+    const names = Object.keys(left);
+    return (
+      names.length === Object.keys(right).length &&
+      names.every((name) => Object.hasOwn(right, name) && sameList(left[name]!, right[name]!))
+    );
+  });
+}
+
+function copyAttributes({ batch = 1, query = {}, key = {} }: TokenAttributes = {}): TokenAttributes {
+  const copy = (arrays: Readonly<Record<string, Int32Array>>): Record<string, Int32Array> =>
+    Object.fromEntries(Object.entries(arrays).map(([name, values]) => [name, values.slice()]));
+  return { batch, query: copy(query), key: copy(key) };
+}
+
+/** The mask of a call. The last one of each pattern is kept, since the layers of a model ask for the same. */
+export function keptMask(pattern: AttentionPattern, shape: MaskShape): PatternMask {
+  const last = kept.get(pattern);
+  if (
+    last &&
+    last.shape.heads === shape.heads &&
+    last.shape.queryRows === shape.queryRows &&
+    last.shape.keyLength === shape.keyLength &&
+    sameList(offsetsOf(last.shape), offsetsOf(shape)) &&
+    sameAttributes(last.shape.attributes, shape.attributes)
+  )
+    return last.mask;
+  const mask = patternMask(pattern, shape);
+  if (!mask.bits.includes(1))
+    reject(
+      `attention: pattern ${pattern.name}`,
+      `allow at least one pair of ${shape.queryRows} queries and ${shape.keyLength} keys`,
+      pattern.options,
+    );
+  kept.set(pattern, { shape: { ...shape, attributes: copyAttributes(shape.attributes) }, mask });
+  return mask;
+}
+
+/** Values of an integer or boolean expression on a grid, [B or 1, H or 1, Lq, Lk]. */
+function gridOf(node: IntegerNode | BooleanNode, shape: MaskShape): { values: Int32Array; shape: number[] } {
+  const { attributes: sides, variables } = reads(node);
+  const offsets = offsetsOf(shape);
+  const { heads: allHeads, queryRows: rows, keyLength: keys, attributes = {} } = shape;
+  const usesAttributes = sides.query.size + sides.key.size > 0;
+  const batch = Math.max(usesAttributes ? (attributes.batch ?? 1) : 1, offsets.length);
+  const heads = variables.has("head") ? allHeads : 1;
+  const values = new Int32Array(batch * heads * rows * keys);
+  const isInteger = !["literal", "equal", "less", "lessOrEqual", "and", "or", "not", "table"].includes(
+    node.op,
+  );
+  const at = (side: "query" | "key", b: number, token: number, length: number): Record<string, number> =>
+    Object.fromEntries(
+      [...sides[side]].map((name) => {
+        const array = attributes[side]?.[name];
+        if (array?.length !== (attributes.batch ?? 1) * length)
+          reject(
+            `attention: attributes.${side}.${name}`,
+            `hold ${length} integers a batch row, since a modifier reads it`,
+            array,
+          );
+        return [name, array[((attributes.batch ?? 1) > 1 ? b : 0) * length + token]!];
+      }),
+    );
+  let next = 0;
+  for (let b = 0; b < batch; b++) {
+    const offset = offsets[Math.min(b, offsets.length - 1)]!;
+    for (let head = 0; head < heads; head++)
+      for (let row = 0; row < rows; row++) {
+        const query = at("query", b, row, rows);
+        for (let key = 0; key < keys; key++) {
+          const context: PairContext = {
+            query: offset + row,
+            key,
+            head,
+            queryLength: offset + rows,
+            keyLength: keys,
+            attributes: { query, key: at("key", b, key, keys) },
+          };
+          values[next++] = isInteger
+            ? evaluateInteger(node as IntegerNode, context)
+            : Number(evaluateBoolean(node as BooleanNode, context));
+        }
+      }
+  }
+  return { values, shape: [batch, heads, rows, keys] };
+}
+
+/** What a modifier is evaluated over. */
+export interface ScoreGrid {
+  /** Scores before the modifier, [B, H, Lq, Lk]. */
+  readonly scores: Tensor;
+  readonly shape: MaskShape;
+  /** Tables by name, [B|1, H|1, Lq|1, n]. */
+  readonly tables: Readonly<Record<string, Tensor>>;
+}
+
+/** Number of the table entry, flat over (row, n), that each pair reads. */
+function entries(index: IntegerNode, table: Tensor, shape: MaskShape): { flat: Int32Array; shape: number[] } {
+  const grid = gridOf(index, shape);
+  const [, , tableRows, n] = table.shape as [number, number, number, number];
+  if (tableRows !== 1 && tableRows !== shape.queryRows)
+    reject("attention: modifier table", `have 1 or ${shape.queryRows} rows`, table.shape);
+  const flat = grid.values.map((value, i) => {
+    // An index outside the table reads 0: the entry behind the last one.
+    if (value < 0 || value >= n) return tableRows * n;
+    const row = Math.floor(i / shape.keyLength) % shape.queryRows;
+    return (tableRows === 1 ? 0 : row * n) + value;
+  });
+  return { flat, shape: grid.shape };
+}
+
+/** Rows and columns of the matrix that a table is seen as: one row for each of its batch rows and heads. */
+function lookupTensor(index: IntegerNode, table: Tensor, shape: MaskShape): Tensor {
+  const { flat, shape: grid } = entries(index, table, shape);
+  const [batch, heads, rows, n] = table.shape as [number, number, number, number];
+  const pairs = grid[2]! * grid[3]!;
+  const flatTable = tf.pad(tf.reshape(table, [batch, heads, rows * n]), [
+    [0, 0],
+    [0, 0],
+    [0, 1],
+  ]);
+  if (grid[0] === 1 && grid[1] === 1) {
+    const found = tf.gather(flatTable, tf.tensor1d(flat, "int32"), 2);
+    return tf.reshape(found, [batch, heads, grid[2]!, grid[3]!]);
+  }
+  // The index differs by batch row or head: gather each of them on its own.
+  const [b, h] = [Math.max(batch, grid[0]!), Math.max(heads, grid[1]!)];
+  const parts: Tensor[] = [];
+  for (let i = 0; i < b; i++)
+    for (let j = 0; j < h; j++) {
+      const start = (Math.min(i, grid[0]! - 1) * grid[1]! + Math.min(j, grid[1]! - 1)) * pairs;
+      const line = tf.reshape(
+        tf.slice(flatTable, [Math.min(i, batch - 1), Math.min(j, heads - 1), 0], [1, 1, rows * n + 1]),
+        [rows * n + 1],
+      );
+      parts.push(tf.gather(line, tf.tensor1d(flat.slice(start, start + pairs), "int32")));
+    }
+  return tf.reshape(tf.stack(parts), [b, h, grid[2]!, grid[3]!]);
+}
+
+/** Gradient of a table from the gradient of what each pair read of it; `upstream` is [B, H, Lq, Lk]. */
+export function lookupGradient(
+  index: IntegerNode,
+  table: Tensor,
+  shape: MaskShape,
+  upstream: Tensor,
+): Tensor {
+  const { flat, shape: grid } = entries(index, table, shape);
+  const [batch, heads, rows, n] = table.shape as [number, number, number, number];
+  const [b, h, queries, keys] = upstream.shape as [number, number, number, number];
+  const pairs = queries * keys;
+  const parts: Tensor[] = [];
+  for (let i = 0; i < b; i++)
+    for (let j = 0; j < h; j++) {
+      const start = (Math.min(i, grid[0]! - 1) * grid[1]! + Math.min(j, grid[1]! - 1)) * pairs;
+      const where = tf.tensor2d(flat.slice(start, start + pairs), [pairs, 1], "int32");
+      const values = tf.reshape(tf.slice(upstream, [i, j, 0, 0], [1, 1, queries, keys]), [pairs]);
+      parts.push(tf.slice(tf.scatterND(where, values, [rows * n + 1]), [0], [rows * n]));
+    }
+  let sum: Tensor = tf.reshape(tf.stack(parts), [b, h, rows, n]);
+  if (batch === 1 && b > 1) sum = tf.sum(sum, 0, true);
+  if (heads === 1 && h > 1) sum = tf.sum(sum, 1, true);
+  return sum;
+}
+
+/** Value of a number expression over a grid of scores; its shape broadcasts to that of the scores. */
+export function evaluateOnGrid(node: NumberNode, grid: ScoreGrid): Tensor {
+  const value = (part: NumberNode): Tensor => evaluateOnGrid(part, grid);
+  switch (node.op) {
+    case "score":
+      return grid.scores;
+    case "number":
+      return tf.scalar(node.value);
+    case "fromInteger": {
+      const { values, shape } = gridOf(node.operand, grid.shape);
+      return tf.tensor(Float32Array.from(values), shape);
+    }
+    case "add":
+      return tf.add(value(node.left), value(node.right));
+    case "subtract":
+      return tf.sub(value(node.left), value(node.right));
+    case "multiply":
+      return tf.mul(value(node.left), value(node.right));
+    case "divide":
+      return tf.div(value(node.left), value(node.right));
+    case "negate":
+      return tf.neg(value(node.operand));
+    case "tanh":
+      return tf.tanh(value(node.operand));
+    case "exp":
+      return tf.exp(value(node.operand));
+    case "select": {
+      const { values, shape } = gridOf(node.condition, grid.shape);
+      return tf.where(tf.tensor(values, shape, "bool"), value(node.whenTrue), value(node.whenFalse));
+    }
+    case "lookup": {
+      const table = grid.tables[node.table];
+      if (!table)
+        reject(
+          `attention: modifier table ${node.table}`,
+          "be given with the modifier",
+          Object.keys(grid.tables),
+        );
+      return lookupTensor(node.index, table, grid.shape);
+    }
+  }
+}

@@ -1,0 +1,100 @@
+import { checkInteger, reject, residual } from "@heddle/core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import type { TokenAttributes } from "../expression/mask.ts";
+import { and, or, pattern } from "../expression/pattern.ts";
+import type { AttentionPattern } from "../expression/tree.ts";
+import { mergeHeads, splitHeads } from "../heads.ts";
+import type { AttentionMechanism, MechanismCall, MechanismShape } from "../mechanism.ts";
+import { attention } from "../operation.ts";
+import { dilated } from "../patterns/dilated.ts";
+
+export interface LongformerOptions {
+  /** Both sides together, even, as Hugging Face's `attention_window`: each token sees window / 2 before and after it. */
+  readonly window: number;
+  /** Steps between the keys of the window; one for all heads, or one a head (paper §3.1). @default 1 */
+  readonly dilation?: number | readonly number[];
+}
+
+/** The token attribute that names the global tokens: 1 for those. Without it there are none. */
+const GLOBAL = "global";
+
+/** Tokens with global attention: a pattern on either side. */
+const globalQuery = pattern("global-query", {}, ({ query }) => query.attribute(GLOBAL).equals(1));
+const localQuery = pattern("local-query", {}, ({ query }) => query.attribute(GLOBAL).equals(0));
+const globalKey = pattern("global-key", {}, ({ key }) => key.attribute(GLOBAL).equals(1));
+/** Padded queries give zeros here, unlike in dense attention (Hugging Face's LongformerSelfAttention). */
+const keptQuery = pattern("kept-query", {}, ({ query }) => query.attribute("keep").equals(1));
+
+/**
+ * Sliding-window attention with global tokens: https://arxiv.org/abs/2004.05150 §3.1. A local token sees its window and
+ * every global token; a global token sees everything, through projections of its own (`query_global`, `key_global`,
+ * `value_global`), which start as copies of the layer's when added to weights that lack them.
+ *
+ * Global tokens are those whose attribute "global" is 1. The causal form, which Hugging Face does not have, leaves
+ * later keys out of both parts.
+ */
+export function longformer({ window, dilation = 1 }: LongformerOptions): AttentionMechanism {
+  checkInteger("longformer: window", window, { min: 2 });
+  if (window % 2 !== 0) reject("longformer: window", "be even", window);
+  const band = dilated({ window: { before: window / 2, after: window / 2 }, dilation });
+  return {
+    kind: "mechanism",
+    name: "longformer",
+    options: { window, dilation },
+    capabilities: { causal: true, cache: false, maps: false, crossAttention: false },
+    build(weights, shape: MechanismShape) {
+      const { width, heads, keyHeads, headWidth, projections, allowed } = shape;
+      const project = (role: "query" | "key" | "value", count: number): ((x: Tensor) => Tensor) => {
+        const layer = weights.linear(`${role}_global`, {
+          in: width,
+          out: count * headWidth,
+          from: projections[role],
+        });
+        return (x) => splitHeads(layer(x), count);
+      };
+      const [query, key, value] = [
+        project("query", heads),
+        project("key", keyHeads),
+        project("value", keyHeads),
+      ];
+      const patterns = (base: AttentionPattern): { local: AttentionPattern; global: AttentionPattern } => ({
+        local: and(base, localQuery, or(band, globalKey)),
+        global: and(base, globalQuery),
+      });
+      const plain = patterns(allowed.plain);
+      const padded = patterns(and(allowed.padded, keptQuery));
+      return ({ x, q, k, v, padded: isPadded, positions: _, turn = (y) => y, ...call }) => {
+        const attributes = withGlobals(call, q);
+        const globals = attributes.query![GLOBAL]!;
+        const { local, global } = isPadded ? padded : plain;
+        const parts: Tensor[] = [];
+        // Each part is zero in the rows of the other, so that their sum is both.
+        if (globals.includes(0)) parts.push(attention({ ...call, q, k, v, attributes, pattern: local }));
+        if (globals.includes(1))
+          parts.push(
+            attention({
+              ...call,
+              q: turn(query(x)),
+              k: turn(key(x)),
+              v: value(x),
+              attributes,
+              pattern: global,
+            }),
+          );
+        const [one, other] = parts.map(mergeHeads);
+        return other ? residual(one!, other) : one!;
+      };
+    },
+  };
+}
+
+/** The attributes of a call with "global" on both sides; all 0 where it is not given. */
+function withGlobals({ attributes = {} }: Pick<MechanismCall, "attributes">, q: Tensor): TokenAttributes {
+  const batch = attributes.batch ?? 1;
+  const none = new Int32Array(batch * q.shape[2]!);
+  return {
+    batch,
+    query: { ...attributes.query, [GLOBAL]: attributes.query?.[GLOBAL] ?? none },
+    key: { ...attributes.key, [GLOBAL]: attributes.key?.[GLOBAL] ?? none },
+  };
+}

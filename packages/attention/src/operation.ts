@@ -1,0 +1,140 @@
+import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
+import {
+  HeddleError,
+  checkFloatsOf,
+  checkInteger,
+  checkNumber,
+  defineOperation,
+  isDifferentiating,
+  reject,
+  run,
+} from "@heddle/core";
+import type { Operation, RandomAddress } from "@heddle/core";
+import type { LayerCache } from "./cache.ts";
+import type { TokenAttributes } from "./expression/mask.ts";
+import type { AttentionModifier } from "./expression/modifier.ts";
+import type { AttentionPattern } from "./expression/tree.ts";
+import { attentionGradient, referenceAttention } from "./reference.ts";
+
+/**
+ * A call of the attention operation. Shapes: B batch, H heads, G key heads (H is a multiple of G; head h uses key head
+ * floor(h G / H)), Lq queries, Lk keys, D head width, E width of a value.
+ */
+export interface AttentionCall {
+  /** [B, H, Lq, D] */
+  readonly q: Tensor;
+  /** [B, G, Lk, D] */
+  readonly k: Tensor;
+  /** [B, G, Lk, E] */
+  readonly v: Tensor;
+  /** Which pairs of query and key. */
+  readonly pattern: AttentionPattern;
+  /** Changes of the scores before the softmax, one after the other. */
+  readonly modifiers?: readonly AttentionModifier[];
+  /** Integers of each token that the pattern or a modifier reads. */
+  readonly attributes?: TokenAttributes;
+  /** Factor of q k. @default 1 / sqrt(D) */
+  readonly scale?: number;
+  /** Share of the probabilities set to 0, and where its random numbers come from (in the order of [B, H, Lq, Lk]). */
+  readonly dropout?: { readonly rate: number; readonly address: RandomAddress };
+  /** Position of the first query, or one a batch row. @default 0 */
+  readonly queryOffset?: number | readonly number[];
+  /** Only the first so many keys count. @default Lk */
+  readonly keyLength?: number;
+}
+
+/** A call of `attention`, which may keep its keys and values in a cache. */
+export interface CachedAttentionCall extends AttentionCall {
+  /**
+   * Where k and v are written, in place, at the positions that follow those held; the queries then see all of them.
+   * Sets `queryOffset` and `keyLength`. Not while differentiating.
+   */
+  readonly cache?: LayerCache;
+}
+
+/** The tables of a modifier's expression. */
+function tablesOf(modifier: AttentionModifier): Readonly<Record<string, Tensor>> {
+  // A modifier is plain data for the expression language; here its tables are tensors.
+  return (modifier.tables ?? {}) as Readonly<Record<string, Tensor>>;
+}
+
+function inputs({ q, k, v, modifiers = [] }: AttentionCall): NamedTensorMap {
+  const found: NamedTensorMap = { q, k, v };
+  modifiers.forEach((modifier, i) => {
+    for (const [name, table] of Object.entries(tablesOf(modifier))) found[`modifiers[${i}].${name}`] = table;
+  });
+  return found;
+}
+
+function withInputs(call: AttentionCall, tensors: NamedTensorMap): AttentionCall {
+  const modifiers = call.modifiers?.map((modifier, i) => ({
+    ...modifier,
+    tables: Object.fromEntries(
+      Object.keys(tablesOf(modifier)).map((name) => [name, tensors[`modifiers[${i}].${name}`]!]),
+    ),
+  }));
+  return { ...call, q: tensors.q!, k: tensors.k!, v: tensors.v!, ...(modifiers && { modifiers }) };
+}
+
+function validate(call: AttentionCall): void {
+  const { q, k, v, pattern, modifiers = [], scale, dropout, queryOffset = 0, keyLength } = call;
+  checkFloatsOf("attention: q", q, [null, null, null, null]);
+  const [batch, heads, , width] = q.shape as [number, number, number, number];
+  checkFloatsOf("attention: k", k, [batch, null, null, width]);
+  const [, keyHeads, keys] = k.shape as [number, number, number, number];
+  checkFloatsOf("attention: v", v, [batch, keyHeads, keys, null]);
+  if (heads % keyHeads !== 0)
+    reject("attention: heads of q", `be a multiple of the ${keyHeads} heads of k`, heads);
+  if (pattern?.kind !== "pattern") reject("attention: pattern", "be a pattern", pattern);
+  for (const [i, modifier] of modifiers.entries())
+    for (const [name, table] of Object.entries(tablesOf(modifier))) {
+      const where = `attention: modifiers[${i}] table ${name}`;
+      checkFloatsOf(where, table, [null, null, null, null]);
+      const rule = [batch, heads, q.shape[2]!];
+      if (rule.some((length, axis) => table.shape[axis] !== 1 && table.shape[axis] !== length))
+        reject(where, `have a shape that broadcasts to [${rule.join(", ")}, any]`, table.shape);
+    }
+  if (scale !== undefined) checkNumber("attention: scale", scale);
+  if (dropout) checkNumber("attention: dropout.rate", dropout.rate, { min: 0, max: 1 - 2 ** -24 });
+  if (keyLength !== undefined) checkInteger("attention: keyLength", keyLength, { min: 1, max: keys });
+  const offsets = typeof queryOffset === "number" ? [queryOffset] : queryOffset;
+  if (typeof queryOffset !== "number" && offsets.length !== batch)
+    reject("attention: queryOffset", `be a number or hold ${batch}, one a batch row`, queryOffset);
+  offsets.forEach((offset) => checkInteger("attention: queryOffset", offset, { min: 0 }));
+  const attributeRows = call.attributes?.batch ?? 1;
+  if (attributeRows !== 1 && attributeRows !== batch)
+    reject("attention: attributes.batch", `be 1 or the batch of ${batch}`, attributeRows);
+}
+
+/** The operation behind `attention`. Its reference defines what every kernel gives. */
+export const attentionOperation: Operation<AttentionCall> = defineOperation<AttentionCall>({
+  name: "attention",
+  tensors: ["q", "k", "v"],
+  inputs,
+  withInputs,
+  validate,
+  forward: referenceAttention,
+  gradient: attentionGradient,
+});
+
+/**
+ * softmax(modified(scale q k^T) where the pattern allows it) v: [B, H, Lq, E]. A query that sees no key gives zeros.
+ * @throws HeddleError `invalid-argument` for shapes that do not fit, a missing attribute, or a pattern that allows
+ * nothing at all; `invalid-state` for a cache while differentiating; `unsupported` for a cache with a pattern whose
+ * rows change with the length.
+ */
+export function attention({ cache, ...call }: CachedAttentionCall): Tensor {
+  if (!cache) return run(attentionOperation, call);
+  if (isDifferentiating())
+    throw new HeddleError(
+      "invalid-state",
+      "attention: cache must not be used while differentiating, since no gradient flows through it",
+    );
+  if (!call.pattern.prefixStable)
+    throw new HeddleError(
+      "unsupported",
+      `attention: pattern ${call.pattern.name} must not change with the length to be used with a cache; run it without one (for BigBird: direction "past")`,
+    );
+  const { k, v, queryOffset, keyLength } = cache.append(call.k, call.v);
+  return run(attentionOperation, { ...call, k, v, queryOffset, keyLength });
+}

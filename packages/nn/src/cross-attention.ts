@@ -1,0 +1,58 @@
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { and, attention as attend, full, mergeHeads, padding, splitHeads } from "@heddle/attention";
+import type { AttentionPattern } from "@heddle/attention";
+import { checkInteger, reject } from "@heddle/core";
+import type { Weights } from "@heddle/core";
+import type { LayerContext } from "./context.ts";
+
+export interface CrossAttentionSpec {
+  /** Width of the queries' sequence and of the result. */
+  readonly width: number;
+  /** Width of the sequence attended to. @default width */
+  readonly memoryWidth?: number;
+  readonly heads: number;
+  /** @default full() */
+  readonly attention?: AttentionPattern;
+  /** Share of the probabilities dropped in training. @default 0 */
+  readonly dropout?: number;
+  readonly names?: { readonly query: string; readonly key: string; readonly value: string };
+}
+
+/** The sequence attended to. */
+export interface Memory {
+  /** [B, M, memoryWidth] */
+  readonly values: Tensor;
+  /** 1 for tokens and 0 for padding, [B M]. @default all tokens */
+  readonly keep?: Int32Array;
+}
+
+/**
+ * Attention from one sequence to another, up to its output projection: [B, L, width].
+ * https://arxiv.org/abs/1706.03762 §3.2.3.
+ */
+export function crossAttention(
+  weights: Weights,
+  spec: CrossAttentionSpec,
+): (x: Tensor, memory: Memory, context: LayerContext) => Tensor {
+  const { width, memoryWidth = width, heads, attention = full(), dropout: rate = 0, names } = spec;
+  const { query = "query", key = "key", value = "value" } = names ?? {};
+  checkInteger(`${weights.path}: attention: heads`, heads, { min: 1 });
+  if (width % heads !== 0)
+    reject(`${weights.path}: attention: width`, `be a multiple of the ${heads} heads`, width);
+  const toQuery = weights.linear(query, { in: width, out: width });
+  const toKey = weights.linear(key, { in: memoryWidth, out: width });
+  const toValue = weights.linear(value, { in: memoryWidth, out: width });
+  const padded = and(padding(), attention);
+  return (x, { values, keep }, { training }) =>
+    mergeHeads(
+      attend({
+        q: splitHeads(toQuery(x), heads),
+        k: splitHeads(toKey(values), heads),
+        v: splitHeads(toValue(values), heads),
+        pattern: keep ? padded : attention,
+        ...(keep && { attributes: { batch: x.shape[0]!, key: { keep } } }),
+        ...(training &&
+          rate > 0 && { dropout: { rate, address: { ...training, path: `${weights.path}.dropout` } } }),
+      }),
+    );
+}

@@ -1,0 +1,18 @@
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { embedding as lookUp, normal } from "@heddle/core";
+import type { Initializer, Weights } from "@heddle/core";
+
+export interface EmbeddingSpec {
+  /** Number of rows. */
+  readonly size: number;
+  readonly width: number;
+  /** @default normal(0.02) */
+  readonly init?: Initializer;
+}
+
+/** Rows of `<name>.weight` [size, width] by int32 ids of any shape: [..., width]. */
+export function embedding(weights: Weights, name: string, spec: EmbeddingSpec): (ids: Tensor) => Tensor {
+  const { size, width, init = normal(0.02) } = spec;
+  const table = weights.parameter(`${name}.weight`, { shape: [size, width], init });
+  return (ids) => lookUp(table.tensor(), ids);
+}

@@ -1,0 +1,180 @@
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import {
+  and,
+  attention as attend,
+  attentionMaps,
+  causal,
+  full,
+  mergeHeads,
+  padding,
+  splitHeads,
+} from "@heddle/attention";
+import type { Attention, AttentionCall, AttentionPattern, MechanismShape } from "@heddle/attention";
+import { HeddleError, checkInteger, checkNumber, reject, slice } from "@heddle/core";
+import type { Weights } from "@heddle/core";
+import type { LayerContext } from "./context.ts";
+
+/** How the projections of queries, keys and values are called and stored in the checkpoint. */
+export type ProjectionNames =
+  /** Three layers of torch.nn.Linear's layout. */
+  | { readonly query: string; readonly key: string; readonly value: string }
+  /** One layer that gives all three side by side, in GPT-2's layout. */
+  | { readonly fused: string };
+
+export interface SelfAttentionSpec {
+  readonly width: number;
+  readonly heads: number;
+  /** Heads of the keys and values, of which each serves heads / keyHeads queries. @default heads */
+  readonly keyHeads?: number;
+  /** What attends to what. */
+  readonly attention: Attention;
+  /** A decoder: whatever `attention` says, no token sees a later one. @default false */
+  readonly causal?: boolean;
+  /** Share of the probabilities dropped in training. @default 0 */
+  readonly dropout?: number;
+  /** Number of this attention layer in the model, from 0: its place in the cache and among the maps. */
+  readonly layer: number;
+  /** @default query, key and value */
+  readonly names?: ProjectionNames;
+}
+
+type Projected = readonly [q: Tensor, k: Tensor, v: Tensor];
+
+/** Declares the projections: a function to q, k and v, and where each one's weights are. */
+function projections(
+  weights: Weights,
+  names: ProjectionNames,
+  [queries, keys]: readonly [queryWidth: number, keyWidth: number],
+  width: number,
+): { project: (x: Tensor) => Projected; sources: MechanismShape["projections"] } {
+  if ("fused" in names) {
+    const out = queries + 2 * keys;
+    const layer = weights.linear(names.fused, { in: width, out, layout: "conv1d" });
+    const weight = weights.parameter(`${names.fused}.weight`, { shape: [width, out] });
+    const bias = weights.parameter(`${names.fused}.bias`, { shape: [out] });
+    const part = (begin: number, size: number): MechanismShape["projections"]["query"] => ({
+      weight: () => tf.transpose(tf.slice(weight.tensor(), [0, begin], [width, size])),
+      bias: () => tf.slice(bias.tensor(), [begin], [size]),
+    });
+    return {
+      project(x) {
+        const all = layer(x);
+        const cut = (begin: number, size: number): Tensor => slice({ x: all, axis: 2, begin, size });
+        return [cut(0, queries), cut(queries, keys), cut(queries + keys, keys)];
+      },
+      sources: { query: part(0, queries), key: part(queries, keys), value: part(queries + keys, keys) },
+    };
+  }
+  const layers = [
+    weights.linear(names.query, { in: width, out: queries }),
+    weights.linear(names.key, { in: width, out: keys }),
+    weights.linear(names.value, { in: width, out: keys }),
+  ] as const;
+  const source = (name: string, out: number): MechanismShape["projections"]["query"] => {
+    const weight = weights.parameter(`${name}.weight`, { shape: [out, width] });
+    const bias = weights.parameter(`${name}.bias`, { shape: [out] });
+    return { weight: () => weight.tensor(), bias: () => bias.tensor() };
+  };
+  return {
+    project: (x) => [layers[0](x), layers[1](x), layers[2](x)],
+    sources: {
+      query: source(names.query, queries),
+      key: source(names.key, keys),
+      value: source(names.value, keys),
+    },
+  };
+}
+
+/**
+ * Self-attention up to its output projection, which belongs to the model: [B, L, width] to [B, L, width].
+ * https://arxiv.org/abs/1706.03762 §3.2.
+ *
+ * @throws HeddleError for a width that the heads do not divide, and for a mechanism that lacks what is asked of it.
+ */
+export function selfAttention(
+  weights: Weights,
+  spec: SelfAttentionSpec,
+): (x: Tensor, context: LayerContext) => Tensor {
+  const {
+    width,
+    heads,
+    keyHeads = heads,
+    attention,
+    causal: isCausal = false,
+    dropout: rate = 0,
+    layer,
+  } = spec;
+  const { names = { query: "query", key: "key", value: "value" } } = spec;
+  const where = `${weights.path}: attention`;
+  checkInteger(`${where}: heads`, heads, { min: 1 });
+  checkInteger(`${where}: keyHeads`, keyHeads, { min: 1, max: heads });
+  if (width % heads !== 0) reject(`${where}: width`, `be a multiple of the ${heads} heads`, width);
+  if (heads % keyHeads !== 0) reject(`${where}: heads`, `be a multiple of the ${keyHeads} key heads`, heads);
+  checkNumber(`${where}: dropout`, rate, { min: 0, max: 1 - 2 ** -24 });
+  const headWidth = width / heads;
+  const { project, sources } = projections(weights, names, [width, keyHeads * headWidth], width);
+
+  const plain = isCausal ? causal() : full();
+  const allowed = { plain, padded: isCausal ? and(causal(), padding()) : padding() };
+  const dropped = (context: LayerContext): Partial<AttentionCall> =>
+    context.training && rate > 0
+      ? { dropout: { rate, address: { ...context.training, path: `${weights.path}.dropout` } } }
+      : {};
+  const heads3 = ([q, k, v]: Projected, { turn }: LayerContext): Projected => {
+    const [a, b] = [splitHeads(q, heads), splitHeads(k, keyHeads)];
+    return [turn ? turn(a) : a, turn ? turn(b) : b, splitHeads(v, keyHeads)];
+  };
+
+  if (attention.kind === "mechanism") {
+    const { name, capabilities } = attention;
+    const lacks = (what: string): never => {
+      throw new HeddleError("unsupported", `${where}: mechanism ${name} ${what}`);
+    };
+    if (isCausal && !capabilities.causal)
+      lacks("must have a causal form to be used in a decoder, and has none");
+    const mechanism = attention.build(weights, {
+      width,
+      heads,
+      keyHeads,
+      headWidth,
+      causal: isCausal,
+      projections: sources,
+      allowed,
+    });
+    return (x, context) => {
+      if (context.cache && !capabilities.cache) lacks("does not work with a cache: run without one");
+      if (context.maps?.wants(layer) && !capabilities.maps) lacks("gives no attention maps");
+      const [q, k, v] = heads3(project(x), context);
+      const { attributes, modifiers, padded, positions, turn } = context;
+      return mechanism({
+        x,
+        q,
+        k,
+        v,
+        attributes,
+        modifiers,
+        padded,
+        positions,
+        ...(turn && { turn }),
+        ...dropped(context),
+      });
+    };
+  }
+
+  const masked: Record<"plain" | "padded", AttentionPattern> = {
+    plain: isCausal ? and(plain, attention) : attention,
+    padded: and(allowed.padded, attention),
+  };
+  return (x, context) => {
+    const [q, k, v] = heads3(project(x), context);
+    const { attributes, modifiers, padded, cache, maps } = context;
+    const pattern = masked[padded && !cache ? "padded" : "plain"];
+    const call = { q, k, v, pattern, modifiers, attributes, ...dropped(context) };
+    if (maps?.wants(layer)) {
+      if (cache) throw new HeddleError("unsupported", `${where}: maps must be asked for without a cache`);
+      maps.give(layer, attentionMaps(call, maps));
+    }
+    return mergeHeads(attend({ ...call, ...(cache && { cache: cache.layer(layer) }) }));
+  };
+}

@@ -1,0 +1,34 @@
+import type { Tensor } from "@tensorflow/tfjs-core";
+import type { AttentionModifier } from "@heddle/attention";
+import type { Weights } from "@heddle/core";
+
+/** The model that a position is built into. */
+export interface PositionShape {
+  /** Width of the embeddings. */
+  readonly width: number;
+  readonly heads: number;
+  /** Greatest number of tokens, for positions that keep a table of them. */
+  readonly maxLength: number;
+  /** Name of the model's position table in its checkpoints: `wpe`, `position_embeddings`. */
+  readonly table: string;
+}
+
+/** What a position does, at one or more of three places. */
+export interface BuiltPosition {
+  /** To the embeddings [B, L, width], with the position of each token, [L] or [B L]. */
+  onEmbedding?(x: Tensor, positions: Int32Array): Tensor;
+  /** To queries and to keys [B, H, L, D], in every layer. */
+  onQueryKey?(x: Tensor, positions: Int32Array): Tensor;
+  /** To the attention scores, in every layer; asked once a forward pass. */
+  onScore?(): readonly AttentionModifier[];
+}
+
+/** How a model knows the order of its tokens. Swapped by value: `model.with({ position: alibi() })`. */
+export interface Position {
+  readonly kind: "position";
+  readonly name: string;
+  /** With `name`, the JSON of the position. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Declares what it needs among the weights. */
+  build(weights: Weights, shape: PositionShape): BuiltPosition;
+}
