@@ -5,6 +5,8 @@ export { emitLayout, tableBytes } from "./expression/emit-layout.ts";
 export type { AttributeSlot, EmitLayout } from "./expression/emit-layout.ts";
 export { emitMask, emitModifier, tileArguments } from "./expression/emit-wasm.ts";
 export type { EmittedWasm, EmitWasmOptions } from "./expression/emit-wasm.ts";
+export { emitMaskWgsl, emitModifierWgsl, tableWords } from "./expression/emit-wgsl.ts";
+export type { EmittedWgsl } from "./expression/emit-wgsl.ts";
 export * from "./expression/evaluate.ts";
 export * from "./expression/json.ts";
 export * from "./expression/mask.ts";

@@ -24,11 +24,16 @@ export interface Frame {
   keyStep: number;
   keyCount: number;
   attributes: FrameAttributes;
-  /** Number of the run, set by `compileBoolean`'s program: a shared part is filled once a run. */
+  /** Number of the run, set by `startRun`: a shared part is filled once a run. */
   run: number;
 }
 
 let runs = 0;
+
+/** Says that the frame changed, so that nothing of the last row is used again. */
+export function startRun(frame: Frame): void {
+  frame.run = ++runs;
+}
 
 /** A compiled node: `scalar` serves nodes that do not depend on the key, `fill` the others. */
 export type Compiled =
@@ -46,7 +51,7 @@ export function compileBoolean(node: BooleanNode): RowProgram {
   if (!program) {
     const code = createCompiler().boolean(node);
     program = (frame, out, at) => {
-      frame.run = ++runs;
+      startRun(frame);
       if (!code.varies) out.fill(code.scalar(frame), at, at + frame.keyCount);
       else {
         const row = code.fill(frame);
@@ -117,7 +122,8 @@ export function rowBuffer(): (frame: Frame) => Int32Array {
 /** A row that several parts share, filled once a run. */
 function onceARun(code: Compiled): Compiled {
   if (!code.varies) return code;
-  let [run, row] = [0, new Int32Array(0)];
+  let run = 0;
+  let row: Int32Array = new Int32Array(0);
   return {
     varies: true,
     fill: (frame) => {
@@ -133,7 +139,7 @@ function fixed(value: number): Compiled {
 }
 
 /** A value as a row: filled when it does not vary. */
-function asRow(code: Compiled): (frame: Frame) => Int32Array {
+export function asRow(code: Compiled): (frame: Frame) => Int32Array {
   if (code.varies) return code.fill;
   const buffer = rowBuffer();
   return (frame) => buffer(frame).fill(code.scalar(frame), 0, frame.keyCount);
