@@ -31,6 +31,7 @@ interface Wreck {
 
 const utf8 = new TextEncoder();
 type Json = Record<string, unknown>;
+const metadataKey = "__metadata__";
 
 const wrongValues: readonly unknown[] = [
   null,
@@ -197,7 +198,7 @@ const damages: readonly ((wreck: Wreck) => Damage)[] = [
   function headerLies(wreck) {
     const [file, bytes] = pickTensors(wreck);
     const header = parse(bytes.subarray(8, headerEnd(bytes)));
-    const names = Object.keys(header).filter((name) => name !== "__metadata__");
+    const names = Object.keys(header).filter((name) => name !== metadataKey);
     const name = wreck.pick(names);
     const other = names[(names.indexOf(name) + 1) % names.length]!;
     const what = lie(header[name] as Json, header[other] as Json, wreck);
@@ -213,7 +214,7 @@ const damages: readonly ((wreck: Wreck) => Damage)[] = [
     if (what === "replaced") header[name] = wreck.pick(wrongValues);
     if (what === "added")
       header.more = { dtype: "U8", shape: [4], data_offsets: [bytes.length, bytes.length + 4] };
-    if (what === "metadata") header.__metadata__ = wreck.pick([...wrongValues, { a: 1 }, { a: null }]);
+    if (what === "metadata") header[metadataKey] = wreck.pick([...wrongValues, { a: 1 }, { a: null }]);
     let text = JSON.stringify(header);
     if (what === "twice")
       text = `${text.slice(0, -1)},${JSON.stringify(name)}:${JSON.stringify(header[name])}}`;
