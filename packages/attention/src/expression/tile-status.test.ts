@@ -69,6 +69,21 @@ describe("tileStatus", () => {
     expect(status(covered, range(0, 16), range(0, 16))).toBe("all");
   });
 
+  it("is sound along directions too steep to tabulate", () => {
+    const call = { head: 0, queryLength: 500, keyLength: 500 };
+    const steep = query.times(3000).minus(key);
+    const rule = steep.between(290_000, 700_001).or(steep.modulo(8).equals(3)).node;
+    const tiles = [0, 96, 98, 224, 240, 480].flatMap((first) =>
+      [range(0, 16), range(3, 16, 8), range(5, 8, 8), range(484, 16)].map((keys) => {
+        const queries = range(first, 8);
+        return { queries, keys, status: tileStatus(rule, queries, keys, call) };
+      }),
+    );
+    const score = scoreTiles(tiles, (q, k) => evaluateBoolean(rule, { ...call, query: q, key: k }));
+    expect(score.unsound).toBe(0);
+    expect([score.decidable, score.decided]).toEqual([15, 15]);
+  });
+
   it("reads tables by rectangle, false outside them", () => {
     const table = tableFromPicture("table", ["##.", "##.", "..#"]);
     const blocks = lookupTable(table, { row: query.dividedBy(4), column: key.dividedBy(4) });
