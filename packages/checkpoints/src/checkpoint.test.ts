@@ -103,6 +103,54 @@ describe("saveCheckpoint and openCheckpoint", () => {
     expect(await readMark(files)).toBe(4);
   });
 
+  it("read a checkpoint below a URL, by ranges", async () => {
+    const files = new Map<string, Blob>();
+    await saveCheckpoint(files, marked(6, { maxShardBytes: 8, files: { "tokenizer.json": "{}" } }));
+    const asked: string[] = [];
+    const serve: typeof fetch = async (input, init) => {
+      const file = String(input).replace("https://example.org/models/tiny/", "");
+      const blob = files.get(file);
+      asked.push(`${file} ${blob ? 206 : 404}`);
+      if (!blob) return new Response(null, { status: 404 });
+      const [, from, to] = /bytes=(\d+)-(\d+)/
+        .exec(new Headers(init?.headers).get("range") ?? "")!
+        .map(Number);
+      const end = Math.min(to! + 1, blob.size);
+      const headers = { "content-range": `bytes ${from}-${end - 1}/${blob.size}` };
+      return new Response(blob.slice(from, end), { status: 206, headers });
+    };
+    const checkpoint = await openCheckpoint("https://example.org/models/tiny/", { fetch: serve });
+    expect(asked.slice(0, 3)).toEqual([
+      "config.json 206",
+      "model.safetensors 404",
+      "model.safetensors.index.json 206",
+    ]);
+    expect((await checkpoint.read("b")).values).toEqual(Float32Array.of(6, 2));
+    expect([await checkpoint.has("tokenizer.json"), await checkpoint.has("vocab.txt")]).toEqual([
+      true,
+      false,
+    ]);
+    await checkpoint.close();
+  });
+
+  it("never mix two checkpoints when one is opened while others are saved", async () => {
+    const directory = join(root, "race");
+    await saveCheckpoint(directory, marked(0));
+    let saving = true;
+    const saves = (async () => {
+      for (let mark = 1; mark <= 25; mark++) {
+        await saveCheckpoint(directory, marked(mark, { maxShardBytes: mark % 3 === 0 ? 8 : undefined }));
+        await new Promise((resolve) => setTimeout(resolve, 3));
+      }
+      saving = false;
+    })();
+    const seen = new Set<number>();
+    while (saving) seen.add(await readMark(directory));
+    await saves;
+    expect(await readMark(directory)).toBe(25);
+    expect(seen.size).toBeGreaterThan(2);
+  });
+
   it("refuse what could not be read back", async () => {
     const files = new Map<string, Blob>();
     await expect(saveCheckpoint(files, marked(NaN))).rejects.toThrow(

@@ -142,7 +142,7 @@ async function openConsistent(files: CheckpointFiles): Promise<{ config: JsonObj
       throw failure;
     }
     await closeAll(opened?.weights.shards ?? []);
-    if (attempt === 5)
+    if (attempt === 10)
       throw new HeddleError(
         "io",
         `${files.name}: the directory must rest while it is opened, got a save each time`,

@@ -99,9 +99,12 @@ export async function saveCheckpoint(location: SaveLocation, options: SaveCheckp
   const entries = [...tensors];
   checkEntries("saveCheckpoint", entries);
   const { shards, index } = planShards(entries, maxShardBytes);
-  for (const file of Object.keys(files))
+  for (const [file, content] of Object.entries(files)) {
     if (!isPlainName(file) || isWeightsName(file) || file === "config.json")
       reject("saveCheckpoint: files", "be plain names other than those of the config and the weights", file);
+    if (typeof content !== "string" && !(content instanceof Uint8Array) && !content?.tensors)
+      reject(`saveCheckpoint: files: ${show(file)}`, "be text, bytes or { tensors }", content);
+  }
 
   const writer =
     location instanceof Map
