@@ -136,16 +136,16 @@ describe("saveCheckpoint and openCheckpoint", () => {
   it("never mix two checkpoints when one is opened while others are saved", async () => {
     const directory = join(root, "race");
     await saveCheckpoint(directory, marked(0));
-    let saving = true;
+    const progress = { saving: true };
     const saves = (async () => {
       for (let mark = 1; mark <= 25; mark++) {
         await saveCheckpoint(directory, marked(mark, { maxShardBytes: mark % 3 === 0 ? 8 : undefined }));
         await new Promise((resolve) => setTimeout(resolve, 3));
       }
-      saving = false;
+      progress.saving = false;
     })();
     const seen = new Set<number>();
-    while (saving) seen.add(await readMark(directory));
+    while (progress.saving) seen.add(await readMark(directory));
     await saves;
     expect(await readMark(directory)).toBe(25);
     expect(seen.size).toBeGreaterThan(2);
