@@ -55,3 +55,4 @@ export * from "./mechanism.ts";
 export * from "./mechanisms/longformer.ts";
 export * from "./operation.ts";
 export * from "./patterns/padding.ts";
+export * from "./standard-patterns.ts";

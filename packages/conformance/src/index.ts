@@ -11,3 +11,8 @@ export * from "./golden.ts";
 export * from "./operation-goldens.ts";
 export * from "./test-goldens.ts";
 export * from "./use-backend.ts";
+export * from "./plain-attention.ts";
+export * from "./random-attention.ts";
+export * from "./pattern-samples.ts";
+export * from "./expect-attention.ts";
+export * from "./attention-goldens.ts";

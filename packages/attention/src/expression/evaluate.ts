@@ -72,7 +72,7 @@ export function evaluateInteger(node: IntegerNode, context: PairContext): number
         case "subtract":
           return left - right;
         case "multiply":
-          return left * right;
+          return Math.imul(left, right);
         case "minimum":
           return Math.min(left, right);
         case "maximum":

@@ -3,6 +3,7 @@ import { HeddleError, reject } from "@heddle/core";
 import { tableFromJSON, tableToJSON } from "./table.ts";
 import type { BooleanNode, BooleanTable, ExpressionNode, IntegerNode, NumberNode } from "./tree.ts";
 import { checkExpression, greatestDepth, greatestNodes } from "./validate.ts";
+import type { ExpressionBounds } from "./validate.ts";
 
 /** A JSON value. */
 export type JSONValue =
@@ -209,18 +210,31 @@ function asData<T>(check: () => T): T {
   }
 }
 
-function readTree<Node extends ExpressionNode>(read: Reading<Node>, json: unknown, where: string): Node {
+function readTree<Node extends ExpressionNode>(
+  read: Reading<Node>,
+  json: unknown,
+  where: string,
+  bounds: ExpressionBounds,
+): Node {
   const node = read(where, json, { nodes: 0 }, 1);
-  asData(() => checkExpression(where, node));
+  asData(() => checkExpression(where, node, bounds));
   return node;
 }
 
 /** A boolean expression from JSON. Throws HeddleError `invalid-data` naming the path of what is wrong. */
-export function booleanFromJSON(json: unknown, where = "expression"): BooleanNode {
-  return readTree(readBoolean, json, where);
+export function booleanFromJSON(
+  json: unknown,
+  where = "expression",
+  bounds: ExpressionBounds = {},
+): BooleanNode {
+  return readTree(readBoolean, json, where, bounds);
 }
 
 /** A number expression (a score modifier) from JSON. Throws HeddleError `invalid-data` naming the path. */
-export function numberFromJSON(json: unknown, where = "expression"): NumberNode {
-  return readTree(readNumber, json, where);
+export function numberFromJSON(
+  json: unknown,
+  where = "expression",
+  bounds: ExpressionBounds = {},
+): NumberNode {
+  return readTree(readNumber, json, where, bounds);
 }

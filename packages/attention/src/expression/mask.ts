@@ -67,7 +67,7 @@ export function planMask(pattern: AttentionPattern, shape: MaskShape): MaskPlan 
   if (offsets.length === 0) reject(`${where}: queryOffset`, "have one offset a batch row", offsets);
   const expressions = offsets.map((offset, at): BooleanNode => {
     checkInteger(`${where}: queryOffset${offsets.length > 1 ? `[${at}]` : ""}`, offset, { min: 0 });
-    checkPatternShape(where, { heads, queryLength: offset + rows, keyLength: keys });
+    checkPatternShape(where, { heads, queryLength: offset + rows, keyLength: keys }, pattern.greatestLength);
     return pattern.resolve({ heads, queryLength: offset + rows, keyLength: keys });
   });
   const all = expressions.map(reads);

@@ -19,21 +19,31 @@ export interface PatternRules {
    * @default found from what `build` and its tree read
    */
   readonly prefixStable?: boolean;
+  /**
+   * Greatest queryLength and keyLength. The expression is checked up to it: a product that could leave int32 at the
+   * default may be fine at a smaller one.
+   * @default 2^20
+   */
+  readonly greatestLength?: number;
 }
 
 /** Makes the expression of a pattern from the variables; `shape` is for tables and constants that depend on it. */
 export type PatternDefinition = (variables: Variables, shape: PatternShape) => BooleanExpression;
 
-/** Checks the shape of a call: at least one head, lengths from 0 to 2^20. */
-export function checkPatternShape(where: string, { heads, queryLength, keyLength }: PatternShape): void {
-  checkInteger(`${where}: heads`, heads, { min: 1, max: 2 ** 16 });
-  checkInteger(`${where}: queryLength`, queryLength, { min: 0, max: defaultGreatestLength });
-  checkInteger(`${where}: keyLength`, keyLength, { min: 0, max: defaultGreatestLength });
+/** Checks the shape of a call: at least one head, lengths from 0 to the greatest. */
+export function checkPatternShape(
+  where: string,
+  shape: PatternShape,
+  greatestLength = defaultGreatestLength,
+): void {
+  checkInteger(`${where}: heads`, shape.heads, { min: 1, max: 2 ** 16 });
+  checkInteger(`${where}: queryLength`, shape.queryLength, { min: 0, max: greatestLength });
+  checkInteger(`${where}: keyLength`, shape.keyLength, { min: 0, max: greatestLength });
 }
 
 /**
  * Makes an attention pattern. `build` is called once a shape, and its expression is checked then: one that could
- * leave int32 at length 2^20 is refused.
+ * leave int32 at the greatest length is refused.
  *
  * @example
  * const everyThird = pattern("every-third", {}, ({ query, key }) => query.minus(key).modulo(3).equals(0));
@@ -47,6 +57,8 @@ export function pattern(
   if (typeof name !== "string" || name === "") reject("pattern: name", "be a non-empty string", name);
   if (Object.hasOwn(options, "name"))
     reject(`pattern ${name}: options`, "have no option called name", options);
+  const { greatestLength = defaultGreatestLength } = rules;
+  checkInteger(`pattern ${name}: greatestLength`, greatestLength, { min: 1, max: 2 ** 30 });
   const settled = frozenJSON(options);
   const resolved = new Map<string, BooleanNode>();
   const make = (shape: PatternShape): { node: BooleanNode; readsLength: boolean } => {
@@ -63,7 +75,7 @@ export function pattern(
       },
     };
     const { node } = build(variables, watched);
-    checkExpression(name, node, { heads: shape.heads });
+    checkExpression(name, node, { heads: shape.heads, greatestLength });
     return { node, readsLength };
   };
   let stable = rules.prefixStable;
@@ -72,8 +84,9 @@ export function pattern(
     kind: "pattern",
     name,
     options: settled,
+    greatestLength,
     resolve(shape: PatternShape): BooleanNode {
-      checkPatternShape(name, shape);
+      checkPatternShape(name, shape, greatestLength);
       if (rules.heads !== undefined && shape.heads !== rules.heads)
         reject(`${name}: heads`, `be ${rules.heads}, as its options say`, shape.heads);
       const key = `${shape.heads} ${shape.queryLength} ${shape.keyLength}`;
@@ -112,7 +125,13 @@ function join(name: "and" | "or", parts: readonly AttentionPattern[]): Attention
     name,
     { of: flat.map(patternOptions) },
     (_, shape) => combine(flat.map((part) => new BooleanExpression(part.resolve(shape)))),
-    { prefixStable: flat.every((part) => part.prefixStable) },
+    {
+      prefixStable: flat.every((part) => part.prefixStable),
+      greatestLength: Math.min(
+        ...flat.map((part) => part.greatestLength ?? defaultGreatestLength),
+        defaultGreatestLength,
+      ),
+    },
   );
   joinedParts.set(joined, flat);
   return joined;
@@ -148,6 +167,6 @@ export function not(operand: AttentionPattern): AttentionPattern {
     "not",
     { of: patternOptions(operand) },
     (_, shape) => new BooleanExpression(operand.resolve(shape)).not(),
-    { prefixStable: operand.prefixStable },
+    { prefixStable: operand.prefixStable, greatestLength: operand.greatestLength },
   );
 }

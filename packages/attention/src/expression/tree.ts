@@ -104,6 +104,8 @@ export interface AttentionPattern {
    * reads a length or its tables depend on one.
    */
   readonly prefixStable: boolean;
+  /** Greatest queryLength and keyLength; longer shapes are refused. @default 2^20 */
+  readonly greatestLength?: number;
 }
 
 /** The parts of a node, from left to right. */

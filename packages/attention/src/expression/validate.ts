@@ -76,10 +76,8 @@ export function checkExpression(where: string, root: ExpressionNode, bounds: Exp
         return pair(node.op, at(node.left), at(node.right));
     }
   };
-  walk(root, (node) => {
-    checkLeaf(where, node);
-    for (const integer of integerParts(node)) at(integer);
-  });
+  walk(root, (node) => checkLeaf(where, node));
+  walk(root, (node) => integerParts(node).forEach(at));
 }
 
 interface Size {

@@ -1,4 +1,4 @@
-import { checkInteger, checkOneOf, randomStream } from "@heddle/core";
+import { checkInteger, checkOneOf, randomStream, reject } from "@heddle/core";
 import { anyOf, lookupTable } from "../expression/builders.ts";
 import { pattern } from "../expression/pattern.ts";
 import { fillTable } from "../expression/table.ts";
@@ -30,9 +30,8 @@ export interface BigBirdOptions {
 export function bigBird(options: BigBirdOptions): AttentionPattern {
   const { block, window, global, random, seed, direction = "both" } = options;
   checkInteger("bigBird: block", block, { min: 1, max: 2 ** 20 });
-  checkInteger("bigBird: window", window, { min: 1, max: 2 ** 20 - 1 });
-  // (window + 1) / 2 is an integer exactly when the window is odd.
-  checkInteger("bigBird: (window + 1) / 2", (window + 1) / 2);
+  if (!Number.isInteger(window) || window < 1 || window >= 2 ** 20 || window % 2 === 0)
+    reject("bigBird: window", "be an odd integer from 1 to 1048575", window);
   checkInteger("bigBird: global", global, { min: 0, max: 2 ** 20 });
   checkInteger("bigBird: random", random, { min: 0, max: 2 ** 20 });
   checkInteger("bigBird: seed", seed, { min: 0 });
