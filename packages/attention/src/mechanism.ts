@@ -1,6 +1,7 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
 import type { Weights } from "@heddle/core";
 import type { AttentionCall } from "./operation.ts";
+import type { AttentionModifier } from "./expression/modifier.ts";
 import type { AttentionPattern } from "./expression/tree.ts";
 
 /** What a mechanism can do; whoever needs more refuses it with these names. */
@@ -65,3 +66,11 @@ export interface AttentionMechanism {
 
 /** What may be asked for as attention. */
 export type Attention = AttentionPattern | AttentionMechanism;
+
+declare module "@heddle/core" {
+  interface RegistryKinds {
+    patterns: AttentionPattern;
+    mechanisms: AttentionMechanism;
+    modifiers: AttentionModifier;
+  }
+}

@@ -18,5 +18,6 @@ export * from "./operations/shape.ts";
 export * from "./operations/tensors.ts";
 export * from "./parameter.ts";
 export * from "./random.ts";
+export * from "./registry.ts";
 export * from "./tape.ts";
 export * from "./weights.ts";

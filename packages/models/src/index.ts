@@ -1,1 +1,14 @@
-export {};
+export * from "./bert/bert.ts";
+export type { BertConfig, BertOptions } from "./bert/config.ts";
+export * from "./bert/presets.ts";
+export type { GptConfig, GptOptions } from "./gpt/config.ts";
+export * from "./gpt/gpt.ts";
+export * from "./gpt/presets.ts";
+export type { ModelInputs, TokenIntegers } from "./inputs.ts";
+export * from "./load-model.ts";
+export type { LongformerConfig, LongformerOptions } from "./longformer/config.ts";
+export * from "./longformer/longformer.ts";
+export * from "./longformer/presets.ts";
+export * from "./model.ts";
+export { readAttention } from "./read-heddle.ts";
+export * from "./standard.ts";

@@ -33,6 +33,8 @@ export interface SelfAttentionSpec {
   readonly causal?: boolean;
   /** Share of the probabilities dropped in training. @default 0 */
   readonly dropout?: number;
+  /** Factor of the scores. @default 1 / sqrt(width / heads) */
+  readonly scale?: number;
   /** Number of this attention layer in the model, from 0: its place in the cache and among the maps. */
   readonly layer: number;
   /** @default query, key and value */
@@ -105,7 +107,7 @@ export function selfAttention(
     dropout: rate = 0,
     layer,
   } = spec;
-  const { names = { query: "query", key: "key", value: "value" } } = spec;
+  const { scale, names = { query: "query", key: "key", value: "value" } } = spec;
   const where = `${weights.path}: attention`;
   checkInteger(`${where}: heads`, heads, { min: 1 });
   checkInteger(`${where}: keyHeads`, keyHeads, { min: 1, max: heads });
@@ -117,10 +119,11 @@ export function selfAttention(
 
   const plain = isCausal ? causal() : full();
   const allowed = { plain, padded: isCausal ? and(causal(), padding()) : padding() };
-  const dropped = (context: LayerContext): Partial<AttentionCall> =>
-    context.training && rate > 0
-      ? { dropout: { rate, address: { ...context.training, path: `${weights.path}.dropout` } } }
-      : {};
+  const settings = ({ training }: LayerContext): Partial<AttentionCall> => ({
+    ...(scale !== undefined && { scale }),
+    ...(training &&
+      rate > 0 && { dropout: { rate, address: { ...training, path: `${weights.path}.dropout` } } }),
+  });
   const heads3 = ([q, k, v]: Projected, { turn }: LayerContext): Projected => {
     const [a, b] = [splitHeads(q, heads), splitHeads(k, keyHeads)];
     return [turn ? turn(a) : a, turn ? turn(b) : b, splitHeads(v, keyHeads)];
@@ -157,7 +160,7 @@ export function selfAttention(
         padded,
         positions,
         ...(turn && { turn }),
-        ...dropped(context),
+        ...settings(context),
       });
     };
   }
@@ -170,7 +173,7 @@ export function selfAttention(
     const [q, k, v] = heads3(project(x), context);
     const { attributes, modifiers, padded, cache, maps } = context;
     const pattern = masked[padded && !cache ? "padded" : "plain"];
-    const call = { q, k, v, pattern, modifiers, attributes, ...dropped(context) };
+    const call = { q, k, v, pattern, modifiers, attributes, ...settings(context) };
     if (maps?.wants(layer)) {
       if (cache) throw new HeddleError("unsupported", `${where}: maps must be asked for without a cache`);
       maps.give(layer, attentionMaps(call, maps));

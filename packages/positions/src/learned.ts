@@ -8,7 +8,7 @@ export function learned(): Position {
     kind: "position",
     name: "learned",
     options: {},
-    build(weights, { width, maxLength, table }) {
+    build(weights, { width, maxLength, first = 0, table }) {
       const vectors = weights.parameter(`${table}.weight`, { shape: [maxLength, width], init: normal(0.02) });
       return {
         onEmbedding(x, positions) {
@@ -16,8 +16,8 @@ export function learned(): Position {
           if (greatest >= maxLength)
             reject(
               `${vectors.name}: sequence`,
-              `be at most ${maxLength} tokens long, the number of positions`,
-              greatest + 1,
+              `be at most ${maxLength - first} tokens long, the number of positions`,
+              greatest + 1 - first,
             );
           const rows = embedding(vectors.tensor(), tf.tensor1d(positions, "int32"));
           const [, length] = x.shape as [number, number, number];

@@ -7,8 +7,10 @@ export interface PositionShape {
   /** Width of the embeddings. */
   readonly width: number;
   readonly heads: number;
-  /** Greatest number of tokens, for positions that keep a table of them. */
+  /** Rows of a position table: the greatest number of tokens, and what comes before the first position. */
   readonly maxLength: number;
+  /** Position of the first token. @default 0 */
+  readonly first?: number;
   /** Name of the model's position table in its checkpoints: `wpe`, `position_embeddings`. */
   readonly table: string;
 }
@@ -31,4 +33,10 @@ export interface Position {
   readonly options: Readonly<Record<string, unknown>>;
   /** Declares what it needs among the weights. */
   build(weights: Weights, shape: PositionShape): BuiltPosition;
+}
+
+declare module "@heddle/core" {
+  interface RegistryKinds {
+    positions: Position;
+  }
 }

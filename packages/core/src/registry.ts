@@ -1,0 +1,105 @@
+import { HeddleError, reject, show } from "./errors.ts";
+import type { AnyKernel } from "./kernel.ts";
+
+/**
+ * What a registry can hold, by kind. Packages add to it by declaration merging:
+ * `declare module "@heddle/core" { interface RegistryKinds { patterns: AttentionPattern } }`.
+ */
+// eslint-disable-next-line typescript/no-empty-object-type -- filled by the packages that bring the kinds.
+export interface RegistryKinds {}
+
+/** A kind of entry: `patterns`, `mechanisms`, `modifiers`, `positions`, `models`. */
+export type RegistryKind = keyof RegistryKinds & string;
+
+/** An entry by name with its options, as JSON has it: `{ "name": "sliding-window", "before": 31 }`. */
+export interface EntryJson {
+  readonly name: string;
+  readonly [option: string]: unknown;
+}
+
+/** Makes a value from its options. May import what it needs when it is called, so that nobody pays for the rest. */
+export type Factory<T> = (options: never, registry: Registry) => T | Promise<T>;
+
+type Entries = { readonly [K in RegistryKind]?: Readonly<Record<string, Factory<RegistryKinds[K]>>> };
+
+/** What a plugin brings: entries by kind and name, and kernels. */
+export interface Plugin extends Entries {
+  readonly name: string;
+  readonly kernels?: readonly AnyKernel[];
+}
+
+/** A plugin is a value; this gives its type and checks its name. */
+export function definePlugin<const P extends Plugin>(plugin: P): P {
+  if (typeof plugin?.name !== "string" || plugin.name === "")
+    reject("definePlugin: name", "be a non-empty string", plugin?.name);
+  return plugin;
+}
+
+/** What JSON and the command line can name. */
+export interface Registry {
+  /** The plugins' kernels, for `startBackend(wasm({ kernels: registry.kernels }))`. */
+  readonly kernels: readonly AnyKernel[];
+  /** The names of a kind, sorted. */
+  names(kind: RegistryKind): readonly string[];
+  has(kind: RegistryKind, name: string): boolean;
+  /** Makes a value from JSON. @throws HeddleError for an unknown name, and whatever the entry says of its options. */
+  create<K extends RegistryKind>(kind: K, json: EntryJson): Promise<RegistryKinds[K]>;
+}
+
+/** Refuses an option that the made value does not have, so that a misspelt one is not ignored. */
+function checkOptions(where: string, given: object, made: unknown): void {
+  if (typeof made !== "object" || made === null || !("options" in made)) return;
+  const known = Object.keys(made.options as object);
+  const unknown = Object.keys(given).find((option) => !known.includes(option));
+  if (unknown !== undefined)
+    reject(where, `have only the options ${known.join(", ") || "none"}`, unknown, "invalid-data");
+}
+
+/**
+ * A registry of plugins. Nothing registers by being imported: an application says what it uses.
+ * @throws HeddleError when two plugins bring the same name.
+ */
+export function createRegistry(...plugins: readonly Plugin[]): Registry {
+  const kinds = new Map<string, Map<string, { readonly plugin: string; readonly make: Factory<unknown> }>>();
+  for (const { name: plugin, kernels: _, ...entries } of plugins)
+    for (const [kind, factories] of Object.entries(entries) as [
+      string,
+      Readonly<Record<string, Factory<unknown>>>,
+    ][]) {
+      const known = kinds.get(kind) ?? new Map();
+      kinds.set(kind, known);
+      for (const [name, make] of Object.entries(factories)) {
+        const other = known.get(name);
+        if (other)
+          throw new HeddleError(
+            "invalid-argument",
+            `createRegistry: ${kind} ${show(name)} must come from one plugin, got ${other.plugin} and ${plugin}`,
+          );
+        if (typeof make !== "function")
+          reject(`createRegistry: ${plugin}: ${kind} ${show(name)}`, "be a function of its options", make);
+        known.set(name, { plugin, make });
+      }
+    }
+  const registry: Registry = {
+    kernels: plugins.flatMap(({ kernels = [] }) => kernels),
+    names: (kind) => [...(kinds.get(kind)?.keys() ?? [])].sort(),
+    has: (kind, name) => kinds.get(kind)?.has(name) ?? false,
+    async create<K extends RegistryKind>(kind: K, json: EntryJson): Promise<RegistryKinds[K]> {
+      if (typeof json !== "object" || json === null || Array.isArray(json) || typeof json.name !== "string")
+        reject(`registry: ${kind}`, 'be an object with a name, {"name": …}', json, "invalid-data");
+      const { name, ...options } = json;
+      const entry = kinds.get(kind)?.get(name);
+      if (!entry)
+        reject(
+          `registry: ${kind} name`,
+          `be one of ${registry.names(kind).join(", ") || "none"}`,
+          name,
+          "invalid-data",
+        );
+      const made = (await entry.make(options as never, registry)) as RegistryKinds[K];
+      checkOptions(`registry: ${kind} ${show(name)}`, options, made);
+      return made;
+    },
+  };
+  return registry;
+}

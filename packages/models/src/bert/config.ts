@@ -1,0 +1,160 @@
+import { full } from "@heddle/attention";
+import { activations, checkInteger, checkNumber, checkOneOf } from "@heddle/core";
+import type { Activation } from "@heddle/core";
+import { learned } from "@heddle/positions";
+import * as v from "valibot";
+import { activationName } from "../activation-names.ts";
+import { between, integer, oneOf, only, rate, readJson } from "../config.ts";
+import type { CheckpointQuirks, ModelConfig, Swap } from "../model.ts";
+
+/** Config of a BERT; the Hugging Face key stands behind each name. */
+export interface BertConfig extends ModelConfig {
+  /** `type_vocab_size` */
+  readonly tokenTypes: number;
+  /** `intermediate_size` */
+  readonly innerWidth: number;
+  /** `hidden_act` */
+  readonly activation: Activation;
+  /** `layer_norm_eps` */
+  readonly epsilon: number;
+  /** `hidden_dropout_prob` */
+  readonly dropout: number;
+  /** `attention_probs_dropout_prob` */
+  readonly attentionDropout: number;
+  readonly pooler: boolean;
+  readonly head: "mlm" | "none";
+}
+
+/** What `bert` takes. */
+export interface BertOptions extends Swap {
+  /** Number of token ids (`vocab_size`). */
+  readonly vocabularySize: number;
+  /** Greatest number of tokens (`max_position_embeddings`). @default 512 */
+  readonly maxLength?: number;
+  /** `hidden_size` */
+  readonly width: number;
+  /** `num_hidden_layers` */
+  readonly layers: number;
+  /** Attention heads, which divide the width (`num_attention_heads`). */
+  readonly heads: number;
+  /** Segments that a token can belong to. @default 2 */
+  readonly tokenTypes?: number;
+  /** @default 4 width */
+  readonly innerWidth?: number;
+  /** @default "gelu" */
+  readonly activation?: Activation;
+  /** @default 1e-12 */
+  readonly epsilon?: number;
+  /** @default 0 */
+  readonly dropout?: number;
+  /** Of the attention probabilities. @default dropout */
+  readonly attentionDropout?: number;
+  /** Whether the first token's state goes through a dense layer with tanh, as `pooled`. @default true */
+  readonly pooler?: boolean;
+  /** Whether there are logits of masked language modelling. @default "mlm" */
+  readonly head?: "mlm" | "none";
+}
+
+export function completeBertConfig(options: BertOptions): BertConfig {
+  const { width, dropout = 0 } = options;
+  const config = {
+    maxLength: 512,
+    tokenTypes: 2,
+    innerWidth: 4 * width,
+    activation: "gelu" as const,
+    epsilon: 1e-12,
+    dropout,
+    attentionDropout: dropout,
+    pooler: true,
+    head: "mlm" as const,
+    attention: full(),
+    position: learned(),
+    ...options,
+  };
+  checkInteger("bert: tokenTypes", config.tokenTypes, { min: 1 });
+  checkOneOf("bert: activation", config.activation, activations);
+  checkOneOf("bert: head", config.head, ["mlm", "none"]);
+  for (const key of ["dropout", "attentionDropout"] as const)
+    checkNumber(`bert: ${key}`, config[key], { min: 0, max: 1 - 2 ** -24 });
+  return config;
+}
+
+/** The keys of config.json that BERT and its kin share; the defaults are transformers'. */
+export const encoderKeys = {
+  vocab_size: v.optional(integer(1), 30_522),
+  hidden_size: v.optional(integer(1), 768),
+  num_hidden_layers: v.optional(integer(1), 12),
+  num_attention_heads: v.optional(integer(1), 12),
+  intermediate_size: v.optional(integer(1), 3072),
+  hidden_act: v.optional(activationName, "gelu"),
+  hidden_dropout_prob: v.optional(rate(), 0.1),
+  attention_probs_dropout_prob: v.optional(rate(), 0.1),
+  max_position_embeddings: v.optional(integer(1), 512),
+  type_vocab_size: v.optional(integer(1), 2),
+  layer_norm_eps: v.optional(between(0, 1), 1e-12),
+  is_decoder: v.optional(only(false), false),
+  tie_word_embeddings: v.optional(only(true), true),
+};
+
+export function readBertConfig(
+  json: Readonly<Record<string, unknown>>,
+  names: ReadonlySet<string>,
+): BertOptions {
+  const read = readJson(json, {
+    ...encoderKeys,
+    position_embedding_type: v.optional(oneOf(["absolute"]), "absolute"),
+  });
+  return {
+    vocabularySize: read.vocab_size,
+    maxLength: read.max_position_embeddings,
+    width: read.hidden_size,
+    layers: read.num_hidden_layers,
+    heads: read.num_attention_heads,
+    tokenTypes: read.type_vocab_size,
+    innerWidth: read.intermediate_size,
+    activation: read.hidden_act,
+    epsilon: read.layer_norm_eps,
+    dropout: read.hidden_dropout_prob,
+    attentionDropout: read.attention_probs_dropout_prob,
+    pooler: names.has("pooler.dense.weight"),
+    head: names.has("cls.predictions.bias") ? "mlm" : "none",
+  };
+}
+
+export function writeBertConfig(config: BertConfig): Record<string, unknown> {
+  return {
+    architectures: [
+      config.head === "mlm" ? (config.pooler ? "BertForPreTraining" : "BertForMaskedLM") : "BertModel",
+    ],
+    model_type: "bert",
+    vocab_size: config.vocabularySize,
+    hidden_size: config.width,
+    num_hidden_layers: config.layers,
+    num_attention_heads: config.heads,
+    intermediate_size: config.innerWidth,
+    hidden_act: config.activation,
+    hidden_dropout_prob: config.dropout,
+    attention_probs_dropout_prob: config.attentionDropout,
+    max_position_embeddings: config.maxLength,
+    type_vocab_size: config.tokenTypes,
+    layer_norm_eps: config.epsilon,
+    tie_word_embeddings: true,
+  };
+}
+
+export const plainBertSwap = (): Required<Swap> => ({ attention: full(), position: learned() });
+
+export const bertQuirks: CheckpointQuirks = {
+  prefix: "bert.",
+  unprefixed: ["cls."],
+  // A buffer, the tied output layer, and the head of next-sentence prediction.
+  ignored: [
+    /^embeddings\.position_ids$/,
+    /^cls\.predictions\.decoder\.(weight|bias)$/,
+    /^cls\.seq_relationship\./,
+  ],
+  renamed: [
+    [/\.gamma$/, ".weight"],
+    [/\.beta$/, ".bias"],
+  ],
+};

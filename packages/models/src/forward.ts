@@ -1,0 +1,148 @@
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { HeddleError, checkInteger, embedding, reject, reshape } from "@heddle/core";
+import type { AttentionMapRequest, LayerContext } from "@heddle/nn";
+import { prepareInputs } from "./inputs.ts";
+import type { ModelInputs, PreparedInputs } from "./inputs.ts";
+import type { ForwardOptions, ModelConfig, ModelOutput, Network } from "./model.ts";
+
+/** The parts of a model that a forward pass uses. */
+export interface Runnable {
+  readonly family: string;
+  readonly config: ModelConfig;
+  readonly network: Network;
+}
+
+/** How many tokens of each row count: all, or those before the padding on the right. */
+function rowLengths({ batch, length, keep }: PreparedInputs): number[] {
+  return Array.from({ length: batch }, (_, row) => {
+    if (!keep) return length;
+    return keep.subarray(row * length, (row + 1) * length).lastIndexOf(1) + 1;
+  });
+}
+
+/** Positions of the tokens of each row, [L] or [B L]. */
+function positionsOf(
+  { network, family }: Runnable,
+  inputs: PreparedInputs,
+  { cache }: ForwardOptions,
+): Int32Array {
+  if (inputs.positionIds) return inputs.positionIds;
+  if (network.positions) {
+    if (cache)
+      throw new HeddleError(
+        "unsupported",
+        `${family}: a cache needs positionIds, since this model counts positions its own way`,
+      );
+    return network.positions(inputs);
+  }
+  const { batch, length } = inputs;
+  if (!cache) return Int32Array.from({ length }, (_, i) => i);
+  return Int32Array.from(
+    { length: batch * length },
+    (_, i) => cache.lengths[Math.floor(i / length)]! + (i % length),
+  );
+}
+
+function checkCache(
+  { family, config }: Runnable,
+  inputs: PreparedInputs,
+  { cache, training }: ForwardOptions,
+): void {
+  if (!cache) return;
+  if (training) throw new HeddleError("invalid-argument", `${family}: cache must not be given in training`);
+  if (cache.batch !== inputs.batch)
+    reject(`${family}: cache`, `have ${inputs.batch} rows, as the ids`, cache.batch);
+  if (cache.layers !== config.layers)
+    reject(`${family}: cache`, `have ${config.layers} layers`, cache.layers);
+  const { keep, length } = inputs;
+  const hole = keep?.findIndex((flag, i) => i % length > 0 && flag === 1 && keep[i - 1] === 0) ?? -1;
+  if (hole >= 0)
+    reject(
+      `${family}: attentionMask`,
+      "have its padding on the right of each row when there is a cache",
+      `a token after padding in row ${Math.floor(hole / length)}`,
+    );
+}
+
+/** Collects the attention maps of the layers asked for. */
+function mapRequest(
+  { family, config }: Runnable,
+  { attentionMaps }: ForwardOptions,
+  found: Map<number, Tensor>,
+): AttentionMapRequest | undefined {
+  if (!attentionMaps) return undefined;
+  const { layers, heads, rows } = attentionMaps;
+  layers?.forEach((layer) =>
+    checkInteger(`${family}: attentionMaps.layers`, layer, { min: 0, max: config.layers - 1 }),
+  );
+  return {
+    wants: (layer) => layers?.includes(layer) ?? true,
+    ...(heads && { heads }),
+    ...(rows && { rows }),
+    give: (layer, map) => found.set(layer, map),
+  };
+}
+
+/** The hidden state of the last kept token of each row: [B, D]. */
+function lastOf(hidden: Tensor, lengths: readonly number[]): Tensor {
+  const [batch, length, width] = hidden.shape as [number, number, number];
+  const places = Int32Array.from(lengths, (count, row) => row * length + Math.max(count - 1, 0));
+  return embedding(reshape(hidden, [batch * length, width]), tf.tensor1d(places, "int32"));
+}
+
+/** One forward pass: checks, then computes inside one scope, so that only what is given back stays. */
+export function forward(model: Runnable, given: ModelInputs, options: ForwardOptions): ModelOutput {
+  const { family, config, network } = model;
+  const inputs = prepareInputs(given, {
+    model: family,
+    vocabularySize: config.vocabularySize,
+    tokenTypes: config.tokenTypes ?? 1,
+  });
+  checkCache(model, inputs, options);
+  const { batch, length } = inputs;
+  const { cache, training, logits = "all" } = options;
+  const positions = positionsOf(model, inputs, options);
+  const lengths = rowLengths(inputs);
+  const hiddenStates: Tensor[] = [];
+  const maps = new Map<number, Tensor>();
+  const request = mapRequest(model, options, maps);
+
+  const computed = tf.tidy(() => {
+    const { onQueryKey, onScore } = network.position;
+    const context: LayerContext = {
+      positions,
+      attributes: inputs.attributes,
+      padded: inputs.keep !== undefined,
+      modifiers: onScore?.() ?? [],
+      ...(onQueryKey && { turn: (x: Tensor) => onQueryKey(x, positions) }),
+      ...(training && { training }),
+      ...(cache && { cache }),
+      ...(request && { maps: request }),
+    };
+    const ids = tf.tensor2d(inputs.ids, [batch, length], "int32");
+    const tokenTypes = tf.tensor2d(inputs.tokenTypes, [batch, length], "int32");
+    const { lastHiddenState, toLogits, pooled } = network.run({ ids, tokenTypes }, context, (hidden) => {
+      if (options.hiddenStates) hiddenStates.push(hidden);
+    });
+    return {
+      lastHiddenState,
+      ...(pooled && { pooled }),
+      ...(toLogits &&
+        logits !== "none" && {
+          logits: toLogits(logits === "last" ? lastOf(lastHiddenState, lengths) : lastHiddenState),
+        }),
+      // Scopes keep what they find in plain objects and lists.
+      hiddenStates,
+      maps: [...maps.values()],
+    };
+  });
+  cache?.advance(lengths);
+  const { maps: _, hiddenStates: states, ...rest } = computed;
+  return {
+    ...rest,
+    ...(options.hiddenStates && { hiddenStates: states }),
+    ...(options.attentionMaps && { attentionMaps: maps }),
+    dispose: () => tf.dispose(computed),
+  };
+}

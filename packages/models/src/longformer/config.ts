@@ -1,0 +1,131 @@
+import { longformer as longformerAttention } from "@heddle/attention";
+import { activations, checkInteger, checkNumber, checkOneOf, reject } from "@heddle/core";
+import { learned } from "@heddle/positions";
+import * as v from "valibot";
+import { encoderKeys } from "../bert/config.ts";
+import type { BertConfig, BertOptions } from "../bert/config.ts";
+import { between, integer, readJson } from "../config.ts";
+import type { CheckpointQuirks, Swap } from "../model.ts";
+
+/** Config of a Longformer; the Hugging Face key stands behind each name. */
+export interface LongformerConfig extends BertConfig {
+  /** `attention_window` of each layer: both sides together, even. */
+  readonly window: readonly number[];
+  /** `pad_token_id`: positions count from the one after it. */
+  readonly padId: number;
+}
+
+/** What `longformer` takes. */
+export interface LongformerOptions extends BertOptions {
+  /** Both sides of the window together, even; one for all layers or one each (`attention_window`). @default 512 */
+  readonly window?: number | readonly number[];
+  /** Id of the padding token (`pad_token_id`). @default 1 */
+  readonly padId?: number;
+}
+
+const windowsOf = (window: number | readonly number[], layers: number): readonly number[] =>
+  typeof window === "number" ? Array.from({ length: layers }, () => window) : window;
+
+export function completeLongformerConfig(options: LongformerOptions): LongformerConfig {
+  const { width, layers, dropout = 0 } = options;
+  checkInteger("longformer: layers", layers, { min: 1 });
+  const window = windowsOf(options.window ?? 512, layers);
+  if (window.length !== layers)
+    reject("longformer: window", `be a number or hold one for each of ${layers} layers`, window);
+  const config = {
+    maxLength: 4096,
+    tokenTypes: 1,
+    innerWidth: 4 * width,
+    activation: "gelu" as const,
+    epsilon: 1e-5,
+    dropout,
+    attentionDropout: dropout,
+    pooler: false,
+    head: "mlm" as const,
+    padId: 1,
+    attention: window.map((size) => longformerAttention({ window: size })),
+    position: learned(),
+    ...options,
+    window,
+  };
+  checkInteger("longformer: padId", config.padId, { min: 0, max: config.vocabularySize - 1 });
+  checkInteger("longformer: tokenTypes", config.tokenTypes, { min: 1 });
+  checkOneOf("longformer: activation", config.activation, activations);
+  checkOneOf("longformer: head", config.head, ["mlm", "none"]);
+  for (const key of ["dropout", "attentionDropout"] as const)
+    checkNumber(`longformer: ${key}`, config[key], { min: 0, max: 1 - 2 ** -24 });
+  return config;
+}
+
+export function readLongformerConfig(
+  json: Readonly<Record<string, unknown>>,
+  names: ReadonlySet<string>,
+): LongformerOptions {
+  const read = readJson(json, {
+    ...encoderKeys,
+    attention_window: v.optional(
+      v.union([integer(2), v.array(integer(2))], "be an even integer >= 2 or a list of them"),
+      512,
+    ),
+    pad_token_id: v.optional(integer(0), 1),
+    type_vocab_size: v.optional(integer(1), 2),
+    layer_norm_eps: v.optional(between(0, 1), 1e-12),
+  });
+  const maxLength = read.max_position_embeddings - read.pad_token_id - 1;
+  if (maxLength < 1)
+    reject(
+      "config.json: max_position_embeddings",
+      `be at least ${read.pad_token_id + 2}, since positions start after pad_token_id`,
+      read.max_position_embeddings,
+      "invalid-data",
+    );
+  return {
+    vocabularySize: read.vocab_size,
+    maxLength,
+    width: read.hidden_size,
+    layers: read.num_hidden_layers,
+    heads: read.num_attention_heads,
+    tokenTypes: read.type_vocab_size,
+    innerWidth: read.intermediate_size,
+    activation: read.hidden_act,
+    epsilon: read.layer_norm_eps,
+    dropout: read.hidden_dropout_prob,
+    attentionDropout: read.attention_probs_dropout_prob,
+    window: read.attention_window,
+    padId: read.pad_token_id,
+    pooler: names.has("pooler.dense.weight"),
+    head: names.has("lm_head.bias") ? "mlm" : "none",
+  };
+}
+
+export function writeLongformerConfig(config: LongformerConfig): Record<string, unknown> {
+  return {
+    architectures: [config.head === "mlm" ? "LongformerForMaskedLM" : "LongformerModel"],
+    model_type: "longformer",
+    vocab_size: config.vocabularySize,
+    hidden_size: config.width,
+    num_hidden_layers: config.layers,
+    num_attention_heads: config.heads,
+    intermediate_size: config.innerWidth,
+    hidden_act: config.activation,
+    hidden_dropout_prob: config.dropout,
+    attention_probs_dropout_prob: config.attentionDropout,
+    max_position_embeddings: config.maxLength + config.padId + 1,
+    type_vocab_size: config.tokenTypes,
+    layer_norm_eps: config.epsilon,
+    attention_window: [...config.window],
+    pad_token_id: config.padId,
+    tie_word_embeddings: true,
+  };
+}
+
+export const plainLongformerSwap = ({ window }: LongformerConfig): Required<Swap> => ({
+  attention: window.map((size) => longformerAttention({ window: size })),
+  position: learned(),
+});
+
+export const longformerQuirks: CheckpointQuirks = {
+  prefix: "longformer.",
+  unprefixed: ["lm_head."],
+  ignored: [/^embeddings\.position_ids$/, /^lm_head\.decoder\.(weight|bias)$/],
+};

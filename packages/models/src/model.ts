@@ -1,0 +1,259 @@
+/** What all models share: from a config and a tree of weights to something that runs, swaps and saves. */
+import type { Tensor } from "@tensorflow/tfjs-core";
+import type { Attention, KeyValueCache } from "@heddle/attention";
+import { checkInteger, reject } from "@heddle/core";
+import type { Parameter, WeightTree, Weights } from "@heddle/core";
+import type { LayerContext } from "@heddle/nn";
+import type { BuiltPosition, Position } from "@heddle/positions";
+import type { SaveCheckpointOptions, SaveLocation } from "@heddle/checkpoints";
+import type { Tokenizer } from "@heddle/tokenizers";
+import { forward } from "./forward.ts";
+import type { ModelInputs, PreparedInputs } from "./inputs.ts";
+import { saveModel } from "./save-model.ts";
+
+/** One kind of attention for all layers, or one for each. */
+export type AttentionChoice = Attention | readonly Attention[];
+
+/** What every config has; sizes are positive integers. */
+export interface ModelConfig {
+  readonly vocabularySize: number;
+  /** Greatest number of tokens, where positions are learned. */
+  readonly maxLength: number;
+  readonly width: number;
+  readonly layers: number;
+  readonly heads: number;
+  /** Number of token types, 1 when there are none. */
+  readonly tokenTypes?: number;
+  readonly attention: AttentionChoice;
+  readonly position: Position;
+}
+
+/** How a forward pass runs and what it gives. */
+export interface ForwardOptions {
+  /** In training: the address of dropout's random numbers. */
+  readonly training?: { readonly seed: number; readonly step: number };
+  /** Keys and values of earlier tokens; those of this call are added. */
+  readonly cache?: KeyValueCache;
+  /** Logits of every token, of the last kept token of each row, or none. @default "all" */
+  readonly logits?: "all" | "last" | "none";
+  /** Also gives the embeddings' output and that of each layer. @default false */
+  readonly hiddenStates?: boolean;
+  /** Also gives attention probabilities, for all or some layers, heads and rows. */
+  readonly attentionMaps?: {
+    readonly layers?: readonly number[];
+    readonly heads?: readonly number[];
+    readonly rows?: readonly number[];
+  };
+}
+
+/** What a forward pass gives. Dispose it, or run it inside `tf.tidy`. Shapes: B batch, L length, D width, V vocabulary. */
+export interface ModelOutput {
+  /** [B, L, D] */
+  readonly lastHiddenState: Tensor;
+  /** [B, L, V], or [B, V] for `logits: "last"`; absent when the model has no such head. */
+  readonly logits?: Tensor;
+  /** [B, D], of models with a pooler. */
+  readonly pooled?: Tensor;
+  /** The embeddings' output, then each layer's, [B, L, D] each; with `hiddenStates`. */
+  readonly hiddenStates?: readonly Tensor[];
+  /** [B, heads, rows, L] by layer; with `attentionMaps`. */
+  readonly attentionMaps?: ReadonlyMap<number, Tensor>;
+  dispose(): void;
+}
+
+/** Parts of a model that can be exchanged without touching its weights. */
+export interface Swap {
+  readonly attention?: AttentionChoice;
+  readonly position?: Position;
+}
+
+/** A model over its weights. */
+export interface Model<C extends ModelConfig = ModelConfig> {
+  /** Name of the family: `gpt`. */
+  readonly family: string;
+  readonly config: C;
+  readonly weights: WeightTree;
+  /** The parameters that this model uses, in the order of the definition. */
+  readonly parameters: readonly Parameter[];
+  /** Names of the parameters that a swap had to add to the weights; their first values have a declared source. */
+  readonly added: readonly string[];
+  /** Whether every attention layer works with a `KeyValueCache`. */
+  readonly cacheable: boolean;
+  /** Number of values in the parameters, tied ones counted once. */
+  parameterCount(): number;
+  /**
+   * @throws HeddleError `invalid-argument` for inputs that do not fit, before anything is computed.
+   */
+  forward(inputs: ModelInputs, options?: ForwardOptions): ModelOutput;
+  /** The same weights, not copied, under another attention or position. Disposing it frees only what it added. */
+  with(swap: Swap): Model<C>;
+  /**
+   * Writes a Hugging Face directory: config.json, model.safetensors and the tokenizer's files; whole or not at all.
+   * A swapped attention or position is kept under the key `heddle` of config.json, which transformers ignores.
+   */
+  save(location: SaveLocation, options?: SaveOptions): Promise<void>;
+  /** Frees the weights; those that a swap shares stay. */
+  dispose(): void;
+}
+
+export interface SaveOptions {
+  readonly tokenizer?: Tokenizer;
+  /** @default "F32" */
+  readonly dtype?: "F32" | "F16" | "BF16";
+  readonly maxShardBytes?: number;
+  /** Further files by name, saved with the model or not at all: an optimizer's state. */
+  readonly files?: SaveCheckpointOptions["files"];
+}
+
+/** A network as a definition gives it. */
+export interface Network {
+  readonly position: BuiltPosition;
+  /** Runs the layers. `keep` takes each hidden state in turn. */
+  run(inputs: NetworkInputs, context: LayerContext, keep: (hidden: Tensor) => void): NetworkOutput;
+  /** Positions when the caller gives none, for models that count their own way. */
+  positions?(inputs: PreparedInputs): Int32Array;
+}
+
+/** Inputs as tensors: int32, [B, L]. */
+export interface NetworkInputs {
+  readonly ids: Tensor;
+  readonly tokenTypes: Tensor;
+}
+
+export interface NetworkOutput {
+  /** [B, L, D] */
+  readonly lastHiddenState: Tensor;
+  /** Hidden states [..., D] to logits [..., V]. */
+  readonly toLogits?: (hidden: Tensor) => Tensor;
+  readonly pooled?: Tensor;
+}
+
+/** How a family's checkpoints differ from the tree's names. */
+export interface CheckpointQuirks {
+  /** Put before the names of the network without heads, `transformer.`; read with and without. */
+  readonly prefix: string;
+  /** Beginnings of names that never have the prefix: the heads. */
+  readonly unprefixed: readonly string[];
+  /** Names in checkpoints that are read over: buffers, ties, heads of other tasks. */
+  readonly ignored: readonly RegExp[];
+  /** Old names to today's. */
+  readonly renamed?: readonly (readonly [RegExp, string])[];
+}
+
+/** What defines a family of models. `C` is its config, `O` the options that a user gives. */
+export interface FamilyDefinition<C extends ModelConfig, O extends Swap> {
+  readonly family: string;
+  /** `model_type` in config.json. */
+  readonly modelType: string;
+  readonly quirks: CheckpointQuirks;
+  /** Fills in defaults and checks what is the family's own. */
+  complete(options: O): C;
+  /** From config.json; throws HeddleError that names the key. `names` are the checkpoint's in the tree's form. */
+  readConfig(json: Readonly<Record<string, unknown>>, names: ReadonlySet<string>): O;
+  /** To the keys of config.json, `architectures` among them. */
+  writeConfig(config: C): Record<string, unknown>;
+  /** Attention and position that the keys of config.json stand for; others are saved under the key `heddle`. */
+  plainSwap(config: C): Required<Swap>;
+  /** Declares the parameters and gives the network. */
+  define(weights: Weights, config: C): Network;
+}
+
+/** What `loadModel` and the registry need of a family. */
+export interface LoadableFamily {
+  /** `gpt` */
+  readonly family: string;
+  /** `model_type` in config.json: `gpt2`. */
+  readonly modelType: string;
+  readonly quirks: CheckpointQuirks;
+  /**
+   * A model from the keys of config.json.
+   * @param names The checkpoint's names in the tree's form, which tell what heads there are.
+   */
+  fromConfig(
+    json: Readonly<Record<string, unknown>>,
+    names: ReadonlySet<string>,
+    weights: WeightTree,
+    swap?: Swap,
+  ): Model;
+}
+
+/** A family of models: `gpt(options, weights)` builds one. */
+export interface ModelFamily<C extends ModelConfig, O extends Swap> extends LoadableFamily {
+  (options: O, weights: WeightTree): Model<C>;
+}
+
+/** The attention of each layer. */
+export function attentionOf(
+  { attention, layers }: Pick<ModelConfig, "attention" | "layers">,
+  layer: number,
+): Attention {
+  if (!Array.isArray(attention)) return attention as Attention;
+  if (attention.length !== layers)
+    reject("model: attention", `be one value or hold one for each of ${layers} layers`, attention.length);
+  return attention[layer] as Attention;
+}
+
+/** What a model keeps of the config.json that it was loaded from, for saving. */
+export type OriginalConfig = Readonly<Record<string, unknown>>;
+
+function build<C extends ModelConfig, O extends Swap>(
+  definition: FamilyDefinition<C, O>,
+  config: C,
+  weights: WeightTree,
+  original: OriginalConfig,
+): Model<C> {
+  const { family } = definition;
+  for (const key of ["vocabularySize", "maxLength", "width", "layers", "heads"] as const)
+    checkInteger(`${family}: ${key}`, config[key], { min: 1 });
+  if (config.width % config.heads !== 0)
+    reject(`${family}: width`, `be a multiple of the ${config.heads} heads`, config.width);
+  const kinds = Array.from({ length: config.layers }, (_, layer) => attentionOf(config, layer));
+  const network = definition.define(weights, config);
+  const parameters = [...weights.declared.values()];
+  const model: Model<C> = {
+    family,
+    config,
+    weights,
+    parameters,
+    added: weights.added,
+    cacheable: kinds.every((kind) => (kind.kind === "pattern" ? kind.prefixStable : kind.capabilities.cache)),
+    parameterCount: () => parameters.reduce((sum, { size }) => sum + size, 0),
+    forward: (inputs, options = {}) => forward({ family, config, network }, inputs, options),
+    with: (swap) => build(definition, { ...config, ...swap }, weights.overlay(), original),
+    save: (location, options) => saveModel(definition, model, original, location, options),
+    dispose: () => weights.dispose(),
+  };
+  return model;
+}
+
+/** Makes a family from its definition: see `gpt` for an example. */
+export function defineModel<C extends ModelConfig, O extends Swap>(
+  definition: FamilyDefinition<C, O>,
+): ModelFamily<C, O> {
+  const { family, modelType, quirks } = definition;
+  const make = (options: O, weights: WeightTree): Model<C> =>
+    build(definition, definition.complete(options), weights, {});
+  return Object.assign(make, {
+    family,
+    modelType,
+    quirks,
+    fromConfig: (
+      json: OriginalConfig,
+      names: ReadonlySet<string>,
+      weights: WeightTree,
+      swap: Swap = {},
+    ): Model =>
+      build(
+        definition,
+        definition.complete({ ...definition.readConfig(json, names), ...swap }),
+        weights,
+        json,
+      ),
+  });
+}
+
+declare module "@heddle/core" {
+  interface RegistryKinds {
+    models: Model;
+  }
+}

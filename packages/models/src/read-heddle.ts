@@ -1,0 +1,42 @@
+import type { Attention } from "@heddle/attention";
+import { reject } from "@heddle/core";
+import type { EntryJson, Registry } from "@heddle/core";
+import type { Swap } from "./model.ts";
+
+/** A pattern or a mechanism from its JSON. */
+export async function readAttention(json: EntryJson, registry: Registry): Promise<Attention> {
+  const isMechanism = typeof json?.name === "string" && registry.has("mechanisms", json.name);
+  return isMechanism ? registry.create("mechanisms", json) : registry.create("patterns", json);
+}
+
+/** Attention (one, or a list with one a layer) and position from JSON that may have them. */
+export async function readSwap(
+  { attention, position }: { readonly attention?: unknown; readonly position?: unknown },
+  registry: Registry,
+): Promise<Swap> {
+  return {
+    ...(attention !== undefined && {
+      attention: Array.isArray(attention)
+        ? await Promise.all(attention.map((json: EntryJson) => readAttention(json, registry)))
+        : await readAttention(attention as EntryJson, registry),
+    }),
+    ...(position !== undefined && { position: await registry.create("positions", position as EntryJson) }),
+  };
+}
+
+/** What `save` wrote under the key `heddle` of config.json. */
+export async function readHeddleJson(
+  config: Readonly<Record<string, unknown>>,
+  registry: Registry,
+): Promise<Swap & { readonly kept: readonly string[] }> {
+  const { heddle = {} } = config;
+  const where = "config.json: heddle";
+  if (typeof heddle !== "object" || heddle === null || Array.isArray(heddle))
+    reject(where, "be an object", heddle, "invalid-data");
+  const { kept = [], ...swap } = heddle as Record<string, unknown>;
+  if (!Array.isArray(kept) || !kept.every((name) => typeof name === "string"))
+    reject(`${where}.kept`, "be a list of names", kept, "invalid-data");
+  const unknown = Object.keys(swap).find((key) => key !== "attention" && key !== "position");
+  if (unknown !== undefined) reject(where, "have only attention, position and kept", unknown, "invalid-data");
+  return { kept: kept as string[], ...(await readSwap(swap, registry)) };
+}
