@@ -96,7 +96,7 @@ function combine(op: Operation, a: Int32Array, b: Int32Array, out: Int32Array, c
       for (let i = 0; i < count; i++) out[i] = a[i]! - Math.floor(a[i]! / b[i]!) * b[i]!;
       return out;
     case "equal":
-      for (let i = 0; i < count; i++) out[i] = a[i]! === b[i]! ? 1 : 0;
+      for (let i = 0; i < count; i++) out[i] = a[i] === b[i] ? 1 : 0;
       return out;
     case "less":
       for (let i = 0; i < count; i++) out[i] = a[i]! < b[i]! ? 1 : 0;

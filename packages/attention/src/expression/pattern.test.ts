@@ -24,15 +24,29 @@ describe("pattern", () => {
     expect(Object.isFrozen(everyThird)).toBe(true);
     expect(allows(everyThird, { query: 5, key: 2, queryLength: 6, keyLength: 6 })).toBe(true);
   });
-  it("builds once a shape, for a few shapes", () => {
+  it("builds once a shape, for a few shapes, when it reads a length", () => {
     let built = 0;
-    const counted = pattern("counted", {}, () => (built++, literal(true)));
+    const counted = pattern("counted", {}, (_, { keyLength }) => (built++, literal(keyLength > 3)));
     for (let turn = 0; turn < 3; turn++) counted.resolve(shape);
     expect(built).toBe(1);
     for (let length = 0; length < 20; length++) counted.resolve({ ...shape, keyLength: length });
     expect(built).toBe(20);
     counted.resolve(shape);
     expect(built).toBe(21);
+  });
+  it("builds once a number of heads when it reads none, joined or not", () => {
+    let built = 0;
+    const counted = pattern("counted", {}, ({ key }, { heads }) => (built++, key.isLess(heads)));
+    const joined = and(causal(), or(counted, window));
+    const first = joined.resolve(shape);
+    for (let length = 1; length < 20; length++) {
+      expect(counted.resolve({ ...shape, keyLength: length })).toBe(counted.resolve(shape));
+      expect(joined.resolve({ ...shape, keyLength: length })).toBe(first);
+    }
+    expect(built).toBe(1);
+    expect(joined.resolve({ ...shape, heads: 5 })).not.toEqual(first);
+    const random = or(causal(), bigBird({ block: 2, window: 1, global: 0, random: 1, seed: 1 }));
+    expect(random.resolve({ ...shape, keyLength: 20 })).not.toEqual(random.resolve(shape));
   });
   it("finds out whether it depends on a length", () => {
     const stable = (build: Parameters<typeof pattern>[2]) => pattern("x", {}, build).prefixStable;

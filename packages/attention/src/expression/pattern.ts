@@ -1,6 +1,6 @@
 /** Patterns: a named expression, resolved per shape, and how they join. */
 import { checkInteger, reject } from "@heddle/core";
-import { allOf, anyOf, BooleanExpression, variables } from "./builders.ts";
+import { allOf, anyOf, BooleanExpression, literal, variables } from "./builders.ts";
 import type { Variables } from "./builders.ts";
 import { reads } from "./tree.ts";
 import type { AttentionPattern, BooleanNode, PatternShape } from "./tree.ts";
@@ -34,7 +34,7 @@ export type PatternDefinition = (variables: Variables, shape: PatternShape) => B
 export function checkPatternShape(
   where: string,
   shape: PatternShape,
-  greatestLength = defaultGreatestLength,
+  greatestLength: number = defaultGreatestLength,
 ): void {
   checkInteger(`${where}: heads`, shape.heads, { min: 1, max: 2 ** 16 });
   checkInteger(`${where}: queryLength`, shape.queryLength, { min: 0, max: greatestLength });
@@ -42,8 +42,8 @@ export function checkPatternShape(
 }
 
 /**
- * Makes an attention pattern. `build` is called once a shape, and its expression is checked then: one that could
- * leave int32 at the greatest length is refused.
+ * Makes an attention pattern. `build` is called once a shape (once a number of heads when it reads no length of the
+ * shape), and its expression is checked then: one that could leave int32 at the greatest length is refused.
  *
  * @example
  * const everyThird = pattern("every-third", {}, ({ query, key }) => query.minus(key).modulo(3).equals(0));
@@ -54,14 +54,7 @@ export function pattern(
   build: PatternDefinition,
   rules: PatternRules = {},
 ): AttentionPattern {
-  if (typeof name !== "string" || name === "") reject("pattern: name", "be a non-empty string", name);
-  if (Object.hasOwn(options, "name"))
-    reject(`pattern ${name}: options`, "have no option called name", options);
-  const { greatestLength = defaultGreatestLength } = rules;
-  checkInteger(`pattern ${name}: greatestLength`, greatestLength, { min: 1, max: 2 ** 30 });
-  const settled = frozenJSON(options);
-  const resolved = new Map<string, BooleanNode>();
-  const make = (shape: PatternShape): { node: BooleanNode; readsLength: boolean } => {
+  return makePattern(name, options, rules, (shape) => {
     let readsLength = false;
     const watched: PatternShape = {
       heads: shape.heads,
@@ -75,31 +68,64 @@ export function pattern(
       },
     };
     const { node } = build(variables, watched);
-    checkExpression(name, node, { heads: shape.heads, greatestLength });
     return { node, readsLength };
+  });
+}
+
+/** What a definition gives for a shape, and whether another length could give another tree. */
+interface Definition {
+  readonly node: BooleanNode;
+  readonly readsLength: boolean;
+}
+
+/** Trees that serve every length. */
+const servesLengths = new WeakSet<BooleanNode>();
+
+function makePattern(
+  name: string,
+  options: Readonly<Record<string, unknown>>,
+  rules: PatternRules,
+  define: (shape: PatternShape) => Definition,
+  isStable?: () => boolean,
+): AttentionPattern {
+  if (typeof name !== "string" || name === "") reject("pattern: name", "be a non-empty string", name);
+  if (Object.hasOwn(options, "name"))
+    reject(`pattern ${name}: options`, "have no option called name", options);
+  const { greatestLength = defaultGreatestLength } = rules;
+  checkInteger(`pattern ${name}: greatestLength`, greatestLength, { min: 1, max: 2 ** 30 });
+  const resolved = new Map<string, BooleanNode>();
+  const checked = new WeakMap<BooleanNode, number>();
+  const make = (shape: PatternShape): Definition => {
+    const made = define(shape);
+    if (checked.get(made.node) !== shape.heads)
+      checkExpression(name, made.node, { heads: shape.heads, greatestLength });
+    checked.set(made.node, shape.heads);
+    return made;
   };
   let stable = rules.prefixStable;
 
   return Object.freeze({
     kind: "pattern",
     name,
-    options: settled,
+    options: frozenJSON(options),
     greatestLength,
     resolve(shape: PatternShape): BooleanNode {
       checkPatternShape(name, shape, greatestLength);
-      if (rules.heads !== undefined && shape.heads !== rules.heads)
-        reject(`${name}: heads`, `be ${rules.heads}, as its options say`, shape.heads);
-      const key = `${shape.heads} ${shape.queryLength} ${shape.keyLength}`;
-      let node = resolved.get(key);
-      if (!node) {
-        node = make(shape).node;
-        const [oldest] = resolved.keys();
-        if (resolved.size >= keptShapes && oldest !== undefined) resolved.delete(oldest);
-        resolved.set(key, node);
-      }
+      const { heads, queryLength, keyLength } = shape;
+      if (rules.heads !== undefined && heads !== rules.heads)
+        reject(`${name}: heads`, `be ${rules.heads}, as its options say`, heads);
+      const exact = `${heads} ${queryLength} ${keyLength}`;
+      const known = resolved.get(`${heads}`) ?? resolved.get(exact);
+      if (known) return known;
+      const { node, readsLength } = make({ heads, queryLength, keyLength });
+      if (!readsLength) servesLengths.add(node);
+      const [oldest] = resolved.keys();
+      if (resolved.size >= keptShapes && oldest !== undefined) resolved.delete(oldest);
+      resolved.set(readsLength ? exact : `${heads}`, node);
       return node;
     },
     get prefixStable(): boolean {
+      stable ??= isStable?.();
       if (stable === undefined) {
         const { node, readsLength } = make({ heads: rules.heads ?? 1, queryLength: 1, keyLength: 1 });
         const { variables: names } = reads(node);
@@ -115,24 +141,29 @@ function frozenJSON<T extends object>(value: T): Readonly<T> {
   return JSON.parse(JSON.stringify(value), (_, part: unknown) => Object.freeze(part)) as T;
 }
 
+/** A pattern made of others, which resolve their own parts. */
+function combine(
+  name: string,
+  of: unknown,
+  parts: readonly AttentionPattern[],
+  join: (parts: readonly BooleanExpression[]) => BooleanExpression,
+): AttentionPattern {
+  const greatest = parts.map((part) => part.greatestLength ?? defaultGreatestLength);
+  const define = (shape: PatternShape): Definition => {
+    const nodes = parts.map((part) => part.resolve(shape));
+    const { node } = join(nodes.map((part) => new BooleanExpression(part)));
+    return { node, readsLength: !nodes.every((part) => servesLengths.has(part)) };
+  };
+  const rules: PatternRules = { greatestLength: Math.min(...greatest, defaultGreatestLength) };
+  return makePattern(name, { of }, rules, define, () => parts.every((part) => part.prefixStable));
+}
+
 function join(name: "and" | "or", parts: readonly AttentionPattern[]): AttentionPattern {
   for (const [at, part] of parts.entries()) checkPattern(`${name}: operand ${at}`, part);
   const flat = parts.flatMap((part) => (part.name === name ? joinedParts.get(part) : undefined) ?? [part]);
   const [only, second] = flat;
   if (only && !second) return only;
-  const combine = name === "and" ? allOf : anyOf;
-  const joined = pattern(
-    name,
-    { of: flat.map(patternOptions) },
-    (_, shape) => combine(flat.map((part) => new BooleanExpression(part.resolve(shape)))),
-    {
-      prefixStable: flat.every((part) => part.prefixStable),
-      greatestLength: Math.min(
-        ...flat.map((part) => part.greatestLength ?? defaultGreatestLength),
-        defaultGreatestLength,
-      ),
-    },
-  );
+  const joined = combine(name, flat.map(patternOptions), flat, name === "and" ? allOf : anyOf);
   joinedParts.set(joined, flat);
   return joined;
 }
@@ -163,10 +194,5 @@ export function or(...patterns: readonly AttentionPattern[]): AttentionPattern {
 /** Pairs that a pattern does not allow. */
 export function not(operand: AttentionPattern): AttentionPattern {
   checkPattern("not: operand", operand);
-  return pattern(
-    "not",
-    { of: patternOptions(operand) },
-    (_, shape) => new BooleanExpression(operand.resolve(shape)).not(),
-    { prefixStable: operand.prefixStable, greatestLength: operand.greatestLength },
-  );
+  return combine("not", patternOptions(operand), [operand], ([part]) => (part ?? literal(true)).not());
 }

@@ -69,6 +69,20 @@ describe("bigBird", () => {
   it("sees everything when more is drawn than there is", () => {
     expect(draw(bigBird({ ...options, random: 100 }), 12).join("")).not.toContain(".");
   });
+  it("refuses blocks too small for the length", () => {
+    expect(() =>
+      bigBird({ ...options, block: 1 }).resolve({ heads: 4, queryLength: 4096, keyLength: 4096 }),
+    ).toThrow(
+      'bigBird: block must leave at most 16777216 entries for random blocks, got {"block":1,"entries":67108864}',
+    );
+  });
+  it("keeps its table from step to step of decoding", () => {
+    const pattern = bigBird({ ...options, direction: "past" });
+    const at = (length: number) => pattern.resolve({ heads: 2, queryLength: length, keyLength: length });
+    expect(at(31)).toBe(at(1));
+    expect(at(33)).not.toEqual(at(32));
+    expect(at(64)).toBe(at(33));
+  });
   it("rejects an even window and other bad options", () => {
     expect(() => bigBird({ ...options, window: 2 })).toThrow(
       "bigBird: window must be an odd integer from 1 to 1048575, got 2",

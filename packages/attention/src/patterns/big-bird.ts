@@ -1,8 +1,9 @@
 import { checkInteger, checkOneOf, randomStream, reject } from "@heddle/core";
 import { anyOf, lookupTable } from "../expression/builders.ts";
+import type { BooleanExpression } from "../expression/builders.ts";
 import { pattern } from "../expression/pattern.ts";
 import { fillTable } from "../expression/table.ts";
-import type { AttentionPattern, BooleanTable, PatternShape } from "../expression/tree.ts";
+import type { AttentionPattern, BooleanTable } from "../expression/tree.ts";
 
 export interface BigBirdOptions {
   /** Tokens of a block. */
@@ -40,30 +41,60 @@ export function bigBird(options: BigBirdOptions): AttentionPattern {
   const half = (window - 1) / 2;
   const past = direction === "past";
 
+  const made = new Map<string, BooleanExpression>();
   return pattern(
     "big-bird",
     settled,
-    ({ query, key }, shape) => {
+    ({ query, key }, { heads, queryLength, keyLength }) => {
+      const [rows, columns] = [blocks(queryLength, settled), blocks(keyLength, settled)];
+      const size = `${heads} ${rows} ${columns}`;
+      const known = made.get(size);
+      if (known) return known;
       const [row, column] = [query.dividedBy(block), key.dividedBy(block)];
       const parts = [column.minus(row).between(-half, past ? 0 : half)];
       if (global > 0) parts.push(column.isLess(global));
       if (global > 0 && !past) parts.push(row.isLess(global));
-      if (random > 0) parts.push(lookupTable(randomBlocks(settled, shape), { row, column }));
+      if (random > 0)
+        parts.push(lookupTable(randomBlocks(settled, { heads, rows, columns }), { row, column }));
       const seen = anyOf(parts);
-      return past ? key.isAtMost(query).and(seen) : seen;
+      const expression = past ? key.isAtMost(query).and(seen) : seen;
+      const [oldest] = made.keys();
+      if (made.size >= keptSizes && oldest !== undefined) made.delete(oldest);
+      made.set(size, expression);
+      return expression;
     },
     { prefixStable: past || random === 0 },
   );
 }
 
-function randomBlocks(
-  options: Required<BigBirdOptions>,
-  { heads, queryLength, keyLength }: PatternShape,
-): BooleanTable {
+/** How many sizes of tables a pattern keeps. */
+const keptSizes = 4;
+
+/** Blocks of a length. Looking at the past, a power of two from 16 on: a table serves many steps of decoding. */
+function blocks(length: number, { block, random, direction }: Required<BigBirdOptions>): number {
+  if (random === 0) return 1;
+  const needed = Math.max(1, Math.ceil(length / block));
+  return direction === "both" ? needed : Math.max(16, 2 ** Math.ceil(Math.log2(needed)));
+}
+
+/** Entries that a table of random blocks may have. */
+const greatestEntries = 2 ** 24;
+
+interface TableSize {
+  readonly heads: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+function randomBlocks(options: Required<BigBirdOptions>, { heads, rows, columns }: TableSize): BooleanTable {
   const { block, window, global, random, seed, direction } = options;
   const half = (window - 1) / 2;
-  const rows = Math.max(1, Math.ceil(queryLength / block));
-  const columns = Math.max(1, Math.ceil(keyLength / block));
+  const entries = heads * rows * columns;
+  if (entries > greatestEntries)
+    reject("bigBird: block", `leave at most ${greatestEntries} entries for random blocks`, {
+      block,
+      entries,
+    });
   const table = fillTable({ heads, rows, columns }, () => false);
   for (let head = 0; head < heads; head++)
     for (let row = 0; row < rows; row++) {
