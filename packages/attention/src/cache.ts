@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import {
   HeddleError,
+  checkFloatsOf,
   checkInteger,
   checkShape,
   defineOperation,
@@ -30,6 +31,8 @@ export const cacheWriteOperation: Operation<CacheWriteCall> = defineOperation<Ca
   tensors: ["buffer", "rows"],
   needs: [],
   validate({ buffer, rows, slots }) {
+    checkFloatsOf("cacheWrite: buffer", buffer, [null, null, null, null]);
+    checkFloatsOf("cacheWrite: rows", rows, [null, null, null, null]);
     const [batch, heads, capacity, width] = buffer.shape as [number, number, number, number];
     checkShape("cacheWrite: rows", rows.shape, [batch, heads, null, width]);
     if (slots.length !== batch) reject("cacheWrite: slots", `hold one slot for each of ${batch} rows`, slots);
@@ -127,10 +130,16 @@ export function createKeyValueCache({ layers, batch = 1, capacity }: KeyValueCac
       throw new HeddleError("invalid-state", "KeyValueCache: must not be used after it was disposed");
   };
   const write = (held: Tensor | null, rows: Tensor, where: string): Tensor => {
-    const [rowBatch, heads, , width] = rows.shape as [number, number, number, number];
-    const buffer = held ?? tf.keep(tf.zeros([rowBatch, heads, capacity, width]));
-    checkShape(where, rows.shape, [batch, buffer.shape[1]!, null, buffer.shape[3]!]);
-    const written = withoutTape(() => run(cacheWriteOperation, { buffer, rows, slots: lengths }));
+    checkShape(where, rows.shape, [batch, held?.shape[1] ?? null, null, held?.shape[3] ?? null]);
+    const [, heads, , width] = rows.shape as [number, number, number, number];
+    const buffer = held ?? tf.keep(tf.zeros([batch, heads, capacity, width]));
+    let written: Tensor;
+    try {
+      written = withoutTape(() => run(cacheWriteOperation, { buffer, rows, slots: lengths }));
+    } catch (error) {
+      if (!held) buffer.dispose();
+      throw error;
+    }
     if (written === buffer) return buffer;
     buffer.dispose();
     return tf.keep(written);

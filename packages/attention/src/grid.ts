@@ -130,8 +130,6 @@ export interface ScoreGrid {
 function entries(index: IntegerNode, table: Tensor, shape: MaskShape): { flat: Int32Array; shape: number[] } {
   const grid = gridOf(index, shape);
   const [, , tableRows, n] = table.shape as [number, number, number, number];
-  if (tableRows !== 1 && tableRows !== shape.queryRows)
-    reject("attention: modifier table", `have 1 or ${shape.queryRows} rows`, table.shape);
   const flat = grid.values.map((value, i) => {
     // An index outside the table reads 0: the entry behind the last one.
     if (value < 0 || value >= n) return tableRows * n;
@@ -225,15 +223,7 @@ export function evaluateOnGrid(node: NumberNode, grid: ScoreGrid): Tensor {
       const { values, shape } = gridOf(node.condition, grid.shape);
       return tf.where(tf.tensor(values, shape, "bool"), value(node.whenTrue), value(node.whenFalse));
     }
-    case "lookup": {
-      const table = grid.tables[node.table];
-      if (!table)
-        reject(
-          `attention: modifier table ${node.table}`,
-          "be given with the modifier",
-          Object.keys(grid.tables),
-        );
-      return lookupTensor(node.index, table, grid.shape);
-    }
+    case "lookup":
+      return lookupTensor(node.index, grid.tables[node.table]!, grid.shape);
   }
 }

@@ -13,6 +13,8 @@ import type { Operation, RandomAddress } from "@heddle/core";
 import type { LayerCache } from "./cache.ts";
 import type { TokenAttributes } from "./expression/mask.ts";
 import type { AttentionModifier } from "./expression/modifier.ts";
+import { and, pattern as definePattern } from "./expression/pattern.ts";
+import { reads } from "./expression/tree.ts";
 import type { AttentionPattern } from "./expression/tree.ts";
 import { attentionGradient, referenceAttention } from "./reference.ts";
 
@@ -76,6 +78,24 @@ function withInputs(call: AttentionCall, tensors: NamedTensorMap): AttentionCall
   return { ...call, q: tensors.q!, k: tensors.k!, v: tensors.v!, ...(modifiers && { modifiers }) };
 }
 
+function checkModifier(where: string, modifier: AttentionModifier, [batch, heads, queries]: number[]): void {
+  if (modifier?.kind !== "modifier") reject(where, "be a modifier", modifier);
+  const tables = tablesOf(modifier);
+  for (const name of reads(modifier.score).lookups)
+    if (!Object.hasOwn(tables, name))
+      reject(`${where} table ${name}`, "be given with the modifier", Object.keys(tables));
+  const rule = [batch!, heads!, queries!];
+  for (const [name, table] of Object.entries(tables)) {
+    checkFloatsOf(`${where} table ${name}`, table, [null, null, null, null]);
+    if (rule.some((length, axis) => table.shape[axis] !== 1 && table.shape[axis] !== length))
+      reject(
+        `${where} table ${name}`,
+        `have a shape that broadcasts to [${rule.join(", ")}, any]`,
+        table.shape,
+      );
+  }
+}
+
 function validate(call: AttentionCall): void {
   const { q, k, v, pattern, modifiers = [], scale, dropout, queryOffset = 0, keyLength } = call;
   checkFloatsOf("attention: q", q, [null, null, null, null]);
@@ -86,14 +106,7 @@ function validate(call: AttentionCall): void {
   if (heads % keyHeads !== 0)
     reject("attention: heads of q", `be a multiple of the ${keyHeads} heads of k`, heads);
   if (pattern?.kind !== "pattern") reject("attention: pattern", "be a pattern", pattern);
-  for (const [i, modifier] of modifiers.entries())
-    for (const [name, table] of Object.entries(tablesOf(modifier))) {
-      const where = `attention: modifiers[${i}] table ${name}`;
-      checkFloatsOf(where, table, [null, null, null, null]);
-      const rule = [batch, heads, q.shape[2]!];
-      if (rule.some((length, axis) => table.shape[axis] !== 1 && table.shape[axis] !== length))
-        reject(where, `have a shape that broadcasts to [${rule.join(", ")}, any]`, table.shape);
-    }
+  modifiers.forEach((modifier, i) => checkModifier(`attention: modifiers[${i}]`, modifier, q.shape));
   if (scale !== undefined) checkNumber("attention: scale", scale);
   if (dropout) checkNumber("attention: dropout.rate", dropout.rate, { min: 0, max: 1 - 2 ** -24 });
   if (keyLength !== undefined) checkInteger("attention: keyLength", keyLength, { min: 1, max: keys });
@@ -117,6 +130,17 @@ export const attentionOperation: Operation<AttentionCall> = defineOperation<Atte
   gradient: attentionGradient,
 });
 
+/** Keys that a row of the cache holds: those before the end of its queries; the slots behind belong to longer rows. */
+const held = definePattern("held", {}, ({ key, queryLength }) => key.isLess(queryLength));
+const heldOnly = new WeakMap<AttentionPattern, AttentionPattern>();
+
+/** A pattern without the slots that a shorter row of a ragged cache does not hold. */
+function withinRow(pattern: AttentionPattern): AttentionPattern {
+  const known = heldOnly.get(pattern) ?? and(pattern, held);
+  heldOnly.set(pattern, known);
+  return known;
+}
+
 /**
  * softmax(modified(scale q k^T) where the pattern allows it) v: [B, H, Lq, E]. A query that sees no key gives zeros.
  * @throws HeddleError `invalid-argument` for shapes that do not fit, a missing attribute, or a pattern that allows
@@ -136,5 +160,7 @@ export function attention({ cache, ...call }: CachedAttentionCall): Tensor {
       `attention: pattern ${call.pattern.name} must not change with the length to be used with a cache; run it without one (for BigBird: direction "past")`,
     );
   const { k, v, queryOffset, keyLength } = cache.append(call.k, call.v);
-  return run(attentionOperation, { ...call, k, v, queryOffset, keyLength });
+  const isRagged = queryOffset.some((offset) => offset !== queryOffset[0]);
+  const pattern = isRagged ? withinRow(call.pattern) : call.pattern;
+  return run(attentionOperation, { ...call, pattern, k, v, queryOffset, keyLength });
 }

@@ -5,12 +5,18 @@ import { dropoutMask } from "@heddle/core";
 import type { GradientContext, KernelResult, LazyGradients } from "@heddle/core";
 import { lookupDerivatives, scoreDerivative } from "./expression/derivative.ts";
 import type { MaskShape } from "./expression/mask.ts";
+import type { NumberNode } from "./expression/tree.ts";
 import { evaluateOnGrid, keptMask, lookupGradient } from "./grid.ts";
 import type { ScoreGrid } from "./grid.ts";
 import type { AttentionCall } from "./operation.ts";
 
 /** Added to the score of a pair that is not allowed: so far below any score that its exponential is 0. */
 const EXCLUDED = -1e30;
+
+/** Modified scores stay within this: an infinite one of a pair that is not allowed would give NaN. */
+const GREATEST = 1e29;
+/** The same for the derivatives of modifiers, which meet zeros of pairs that are not allowed. */
+const STEEPEST = 3e38;
 
 type Shape4 = [number, number, number, number];
 
@@ -54,7 +60,8 @@ function modifiedScores(call: AttentionCall, pairs: MaskShape, raw: Tensor): Ten
   for (const { score, tables } of call.modifiers ?? []) {
     const grid = { scores: stages.at(-1)!, shape: pairs, tables: (tables ?? {}) as ScoreGrid["tables"] };
     // The value may not mention the score at all; the sum gives it the scores' shape.
-    stages.push(tf.add(evaluateOnGrid(score, grid), tf.zerosLike(raw)));
+    const modified = tf.add(evaluateOnGrid(score, grid), tf.zerosLike(raw));
+    stages.push(tf.clipByValue(modified, -GREATEST, GREATEST));
   }
   return stages;
 }
@@ -111,6 +118,11 @@ function uncut(gradient: Tensor, whole: Tensor): Tensor {
       ]);
 }
 
+/** A gradient on its way through a modifier. */
+function through(upstream: Tensor, derivative: NumberNode, grid: ScoreGrid): Tensor {
+  return tf.mul(upstream, tf.clipByValue(evaluateOnGrid(derivative, grid), -STEEPEST, STEEPEST));
+}
+
 /** The backward pass. */
 export function attentionGradient({ call, saved, dy }: GradientContext<AttentionCall>): LazyGradients {
   const { q, k, v, modifiers = [], scale = 1 / Math.sqrt(q.shape[3]!) } = call;
@@ -137,10 +149,10 @@ export function attentionGradient({ call, saved, dy }: GradientContext<Attention
         derivatives
           .filter(({ lookup }) => lookup.table === name)
           .map(({ lookup, derivative }) =>
-            lookupGradient(lookup.index, table, pairs, tf.mul(upstream, evaluateOnGrid(derivative, grid))),
+            lookupGradient(lookup.index, table, pairs, through(upstream, derivative, grid)),
           )
           .reduce((sum, part) => tf.add(sum, part), tf.zerosLike(table));
-    flowing = tf.mul(upstream, evaluateOnGrid(scoreDerivative(score), grid));
+    flowing = through(upstream, scoreDerivative(score), grid);
   }
   const groupedDs = grouped(flowing, keyHeads);
   return {
