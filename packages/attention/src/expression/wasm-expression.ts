@@ -47,7 +47,6 @@ export type Root =
   | { readonly type: "number"; readonly node: NumberNode };
 
 interface Part {
-  readonly root: Root;
   readonly level: Level;
   uses: number;
 }
@@ -129,7 +128,7 @@ export class ExpressionWriter {
     }
     let level = ownLevel(root.node);
     for (const part of parts(root)) level = Math.max(level, this.#count(part)) as Level;
-    this.#parts.set(root.node, { root, level, uses: 1 });
+    this.#parts.set(root.node, { level, uses: 1 });
     return level;
   }
 
