@@ -71,6 +71,8 @@ export interface Swap {
 export interface Model<C extends ModelConfig = ModelConfig> {
   /** Name of the family: `gpt`. */
   readonly family: string;
+  /** Whether no token sees a later one, so that the model can continue a text. */
+  readonly decoder: boolean;
   readonly config: C;
   readonly weights: WeightTree;
   /** The parameters that this model uses, in the order of the definition. */
@@ -145,6 +147,8 @@ export interface FamilyDefinition<C extends ModelConfig, O extends Swap> {
   readonly family: string;
   /** `model_type` in config.json. */
   readonly modelType: string;
+  /** Whether no token sees a later one, whatever the attention. */
+  readonly decoder: boolean;
   readonly quirks: CheckpointQuirks;
   /** Fills in defaults and checks what is the family's own. */
   complete(options: O): C;
@@ -212,6 +216,7 @@ function build<C extends ModelConfig, O extends Swap>(
   const parameters = [...weights.declared.values()];
   const model: Model<C> = {
     family,
+    decoder: definition.decoder,
     config,
     weights,
     parameters,

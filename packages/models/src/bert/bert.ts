@@ -119,6 +119,7 @@ function predictions(
 export const bert: ModelFamily<BertConfig, BertOptions> = defineModel<BertConfig, BertOptions>({
   family: "bert",
   modelType: "bert",
+  decoder: false,
   quirks: bertQuirks,
   complete: completeBertConfig,
   readConfig: readBertConfig,

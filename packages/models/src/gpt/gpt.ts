@@ -93,6 +93,7 @@ function gptNetwork(weights: Weights, config: GptConfig): Network {
 export const gpt: ModelFamily<GptConfig, GptOptions> = defineModel<GptConfig, GptOptions>({
   family: "gpt",
   modelType: "gpt2",
+  decoder: true,
   quirks: gptQuirks,
   complete: completeGptConfig,
   readConfig: readGptConfig,

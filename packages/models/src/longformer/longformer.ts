@@ -93,6 +93,7 @@ export const longformer: ModelFamily<LongformerConfig, LongformerOptions> = defi
 >({
   family: "longformer",
   modelType: "longformer",
+  decoder: false,
   quirks: longformerQuirks,
   complete: completeLongformerConfig,
   readConfig: readLongformerConfig,
