@@ -16,3 +16,8 @@ export * from "./random-attention.ts";
 export * from "./pattern-samples.ts";
 export * from "./expect-attention.ts";
 export * from "./attention-goldens.ts";
+export * from "./model-golden.ts";
+export * from "./test-model.ts";
+export * from "./golden-families.ts";
+export * from "./test-kernel.ts";
+export * from "./cache-write-cases.ts";

@@ -79,8 +79,25 @@ export function completeBertConfig(options: BertOptions): BertConfig {
   return config;
 }
 
-/** The keys of config.json that BERT and its kin share; the defaults are transformers'. */
-export const encoderKeys = {
+/** The keys of config.json that BERT and its kin share. */
+export interface EncoderKeys extends v.ObjectEntries {
+  readonly vocab_size: v.GenericSchema<unknown, number>;
+  readonly hidden_size: v.GenericSchema<unknown, number>;
+  readonly num_hidden_layers: v.GenericSchema<unknown, number>;
+  readonly num_attention_heads: v.GenericSchema<unknown, number>;
+  readonly intermediate_size: v.GenericSchema<unknown, number>;
+  readonly hidden_act: v.GenericSchema<unknown, Activation>;
+  readonly hidden_dropout_prob: v.GenericSchema<unknown, number>;
+  readonly attention_probs_dropout_prob: v.GenericSchema<unknown, number>;
+  readonly max_position_embeddings: v.GenericSchema<unknown, number>;
+  readonly type_vocab_size: v.GenericSchema<unknown, number>;
+  readonly layer_norm_eps: v.GenericSchema<unknown, number>;
+  readonly is_decoder: v.GenericSchema<unknown, false>;
+  readonly tie_word_embeddings: v.GenericSchema<unknown, true>;
+}
+
+/** Their schemas; the defaults are transformers'. */
+export const encoderKeys: EncoderKeys = {
   vocab_size: v.optional(integer(1), 30_522),
   hidden_size: v.optional(integer(1), 768),
   num_hidden_layers: v.optional(integer(1), 12),

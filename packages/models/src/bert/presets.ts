@@ -6,7 +6,9 @@ const google = { vocabularySize: 30_522, maxLength: 512, tokenTypes: 2, dropout:
  * Published sizes (https://arxiv.org/abs/1908.08962 for the small ones), with the parameters of the encoder with its
  * pooler, without the head of masked language modelling.
  */
-export const bertPresets = {
+export const bertPresets: Readonly<
+  Record<"tiny" | "mini" | "small" | "medium" | "base" | "large", BertOptions>
+> = {
   /** 4,385,920 parameters. */
   tiny: { ...google, width: 128, layers: 2, heads: 2 },
   /** 11,170,560 parameters. */
@@ -19,4 +21,4 @@ export const bertPresets = {
   base: { ...google, width: 768, layers: 12, heads: 12 },
   /** 335,141,888 parameters. */
   large: { ...google, width: 1024, layers: 24, heads: 16 },
-} as const satisfies Record<string, BertOptions>;
+};

@@ -1,0 +1,9 @@
+import { bert, gpt, longformer } from "@heddle/models";
+import type { GoldenFamily } from "./model-golden.ts";
+
+/** Heddle's families as their goldens want them; the notes in each golden say why. */
+export const goldenFamilies: readonly GoldenFamily[] = [
+  { family: gpt, skipLeadingPadding: true },
+  { family: bert },
+  { family: longformer, ownPositions: true },
+];

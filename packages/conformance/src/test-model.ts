@@ -1,0 +1,41 @@
+import { describe, expect, it } from "vitest";
+import { readGolden } from "./golden.ts";
+import { goldenModel, gradientDifference, outputDifferences } from "./model-golden.ts";
+import type { GoldenFamily } from "./model-golden.ts";
+import { useBackend } from "./use-backend.ts";
+import type { BackendName } from "./use-backend.ts";
+
+/** On which backend, and how far a model may be from its goldens. */
+export interface ModelRule {
+  readonly backend: BackendName;
+  /** Greatest absolute difference of hidden states, logits, pooled output and loss. @default 1e-5, on webgpu 1e-4 */
+  readonly forward?: number;
+  /** Greatest difference of a gradient, as a share of the golden's largest entry. @default 1e-4, on webgpu 1e-3 */
+  readonly gradient?: number;
+}
+
+/**
+ * A family of models against goldens, forward and backward, on one backend: the weights are loaded as a Hugging Face
+ * checkpoint, every hidden state, the logits, the pooled output and the loss are compared, then all gradients.
+ * What a golden holds: tools/reference/README.md.
+ */
+export function testModel(family: GoldenFamily, goldens: readonly URL[], rule: ModelRule): void {
+  const { backend, forward = backend === "webgpu" ? 1e-4 : 1e-5 } = rule;
+  const { gradient = backend === "webgpu" ? 1e-3 : 1e-4 } = rule;
+  describe(`${family.family.family} goldens on ${backend}`, () => {
+    useBackend(backend);
+    for (const url of goldens)
+      it(url.pathname.split("/").at(-1)!.replace(".safetensors", ""), async () => {
+        const golden = await readGolden(url);
+        const model = await goldenModel(golden, family);
+        try {
+          for (const { output, difference } of await outputDifferences(golden, model, family))
+            expect(difference, output).toBeLessThan(forward);
+          const gradients = await gradientDifference(golden, model, family);
+          if (gradients !== undefined) expect(gradients, "gradients").toBeLessThan(gradient);
+        } finally {
+          model.dispose();
+        }
+      });
+  });
+}

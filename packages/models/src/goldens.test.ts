@@ -1,0 +1,49 @@
+import { readdirSync } from "node:fs";
+import {
+  goldenFamilies,
+  goldenModel,
+  outputDifferences,
+  readGolden,
+  testModel,
+  useBackend,
+} from "@heddle/conformance";
+import { describe, expect, it } from "vitest";
+
+const folder = (family: string): URL => new URL(`./${family}/goldens/`, import.meta.url);
+const small = (family: string): URL[] =>
+  readdirSync(folder(family))
+    .filter((file) => !file.startsWith("full-"))
+    .map((file) => new URL(file, folder(family)));
+
+for (const settings of goldenFamilies)
+  for (const backend of ["cpu", "wasm"] as const)
+    testModel(settings, small(settings.family.family), { backend });
+
+describe("the comparison with goldens", () => {
+  useBackend("cpu");
+
+  it("finds the small cases of every family", () => {
+    expect(goldenFamilies.map(({ family: { family } }) => [family, small(family).length])).toEqual([
+      ["gpt", 4],
+      ["bert", 6],
+      ["longformer", 6],
+    ]);
+  });
+
+  it("sees one weight that is off by 1e-3", async () => {
+    const [settings] = goldenFamilies;
+    const golden = await readGolden(new URL("plain.safetensors", folder("gpt")));
+    const model = await goldenModel(golden, settings!);
+    const bias = model.weights.declared.get("h.1.mlp.c_fc.bias")!;
+    const values = new Float32Array(await bias.tensor().data());
+    values[3]! += 1e-3;
+    bias.assign(values);
+    const { output, difference } = (await outputDifferences(golden, model, settings!)).find(
+      (found) => found.difference > 1e-5,
+    )!;
+    // The states before the second block do not know of it.
+    expect(output).toBe("hidden_states.2");
+    expect(difference).toBeGreaterThan(1e-4);
+    model.dispose();
+  });
+});
