@@ -1,61 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import {
-  HeddleError,
-  checkFloatsOf,
-  checkInteger,
-  checkShape,
-  defineOperation,
-  reject,
-  run,
-  withoutTape,
-} from "@heddle/core";
-import type { Operation } from "@heddle/core";
-
-/** A call of the operation that writes new rows into a cache's buffer. Shapes: B batch, G key heads, C capacity. */
-export interface CacheWriteCall {
-  /** [B, G, C, D], held by nobody else. */
-  readonly buffer: Tensor;
-  /** [B, G, L, D] */
-  readonly rows: Tensor;
-  /** First slot of each batch row. */
-  readonly slots: readonly number[];
-}
-
-/**
- * Writes rows into a buffer. A backend's kernel does it in place and gives the same tensor back; the reference makes
- * a new one.
- */
-export const cacheWriteOperation: Operation<CacheWriteCall> = defineOperation<CacheWriteCall>({
-  name: "cacheWrite",
-  tensors: ["buffer", "rows"],
-  needs: [],
-  validate({ buffer, rows, slots }) {
-    checkFloatsOf("cacheWrite: buffer", buffer, [null, null, null, null]);
-    checkFloatsOf("cacheWrite: rows", rows, [null, null, null, null]);
-    const [batch, heads, capacity, width] = buffer.shape as [number, number, number, number];
-    checkShape("cacheWrite: rows", rows.shape, [batch, heads, null, width]);
-    if (slots.length !== batch) reject("cacheWrite: slots", `hold one slot for each of ${batch} rows`, slots);
-    slots.forEach((slot) =>
-      checkInteger("cacheWrite: slot", slot, { min: 0, max: capacity - rows.shape[2]! }),
-    );
-  },
-  forward({ buffer, rows, slots }) {
-    const [batch, heads, capacity, width] = buffer.shape as [number, number, number, number];
-    const length = rows.shape[2]!;
-    const lines = slots.map((slot, b) =>
-      tf.concat(
-        [
-          tf.slice(buffer, [b, 0, 0, 0], [1, heads, slot, width]),
-          tf.slice(rows, [b, 0, 0, 0], [1, heads, length, width]),
-          tf.slice(buffer, [b, 0, slot + length, 0], [1, heads, capacity - slot - length, width]),
-        ].filter((part) => part.size > 0),
-        2,
-      ),
-    );
-    return { output: batch === 1 ? lines[0]! : tf.concat(lines, 0) };
-  },
-});
+import { HeddleError, checkInteger, checkShape, reject, run, withoutTape } from "@heddle/core";
+import { cacheWriteOperation } from "./cache-write.ts";
 
 /** What `LayerCache.append` gives to the attention operation. */
 export interface CachedKeys {

@@ -1,8 +1,9 @@
 import type { AnyKernel, BackendStarter } from "@heddle/core";
+import { cacheWriteCpu } from "./cache-write.ts";
 
 /** What `cpu` takes. */
 export interface CpuOptions {
-  /** Kernels for the operations, tried before the reference, in this order. @default [] */
+  /** Kernels for the operations, tried before those of this package and the reference, in this order. @default [] */
   readonly kernels?: readonly AnyKernel[];
 }
 
@@ -15,7 +16,7 @@ export function cpu({ kernels = [] }: CpuOptions = {}): BackendStarter {
       const engine = new MathBackendCPU();
       // In Node its first tensor prints an advertisement; the field is private in its types.
       Reflect.set(engine, "firstUse", false);
-      return { engine, kernels, description: "plain JavaScript, 1 thread" };
+      return { engine, kernels: [...kernels, cacheWriteCpu], description: "plain JavaScript, 1 thread" };
     },
   };
 }

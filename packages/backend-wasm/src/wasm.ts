@@ -3,10 +3,11 @@ import { HeddleError, reject } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { KernelBackend } from "@tensorflow/tfjs-core";
 import { loadQuietly } from "./load-quietly.ts";
+import { cacheWriteWasm } from "./cache-write.ts";
 
 /** What `wasm` takes. */
 export interface WasmOptions {
-  /** Kernels for the operations, tried before the reference, in this order. @default [] */
+  /** Kernels for the operations, tried before those of this package and the reference, in this order. @default [] */
   readonly kernels?: readonly AnyKernel[];
   /**
    * Where `tfjs-backend-wasm-simd.wasm` of `@tensorflow/tfjs-backend-wasm` is: the file, or the folder that holds it.
@@ -60,7 +61,7 @@ async function start({ kernels = [], wasm }: WasmOptions): Promise<StartedBacken
   else locations[BINARY] = locate(wasm);
   try {
     const engine = await loadQuietly(async () => create());
-    return { engine, kernels, description: "WebAssembly SIMD, 1 thread" };
+    return { engine, kernels: [...kernels, cacheWriteWasm], description: "WebAssembly SIMD, 1 thread" };
   } catch (error) {
     const place = locations[BINARY] ?? "the default place";
     const why = error instanceof Error ? error.message : String(error);

@@ -6,10 +6,11 @@ import { describeDevice, requestDevice } from "./device.ts";
 import { watchDevice } from "./device-errors.ts";
 import type { DeviceErrors } from "./device-errors.ts";
 import type { WebGpuAdapterInfo, WebGpuDevice } from "./gpu.ts";
+import { cacheWriteWebGpu } from "./cache-write.ts";
 
 /** What `webgpu` takes. */
 export interface WebGpuOptions {
-  /** Kernels for the operations, tried before the reference, in this order. @default [] */
+  /** Kernels for the operations, tried before those of this package and the reference, in this order. @default [] */
   readonly kernels?: readonly AnyKernel[];
   /** Which card, where there are two. @default "high-performance" */
   readonly powerPreference?: "high-performance" | "low-power";
@@ -67,7 +68,7 @@ async function start(options: WebGpuOptions): Promise<StartedBackend> {
     const engine = await createEngine(device, made.info, watch);
     return {
       engine,
-      kernels,
+      kernels: [...kernels, cacheWriteWebGpu],
       description: describeDevice(device, made.info),
       checkErrors: () => watch.take(),
       async finish() {

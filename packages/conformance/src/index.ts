@@ -21,3 +21,4 @@ export * from "./test-model.ts";
 export * from "./golden-families.ts";
 export * from "./test-kernel.ts";
 export * from "./cache-write-cases.ts";
+export * from "./full-golden.ts";

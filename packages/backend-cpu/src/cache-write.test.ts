@@ -1,0 +1,40 @@
+import { cacheWriteOperation, createKeyValueCache } from "@heddle/attention";
+import { cacheWriteCases, testKernel, useBackend } from "@heddle/conformance";
+import { explain } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import { describe, expect, it } from "vitest";
+import { cacheWriteCpu } from "./cache-write.ts";
+
+describe("cacheWrite on cpu", () => {
+  useBackend("cpu");
+  testKernel(cacheWriteOperation, cacheWriteCpu, cacheWriteCases, { forward: 0 });
+
+  it("comes with the backend, and explain names it", () => {
+    tf.tidy(() => {
+      const call = { buffer: tf.zeros([1, 1, 4, 2]), rows: tf.ones([1, 1, 1, 2]), slots: [2] };
+      expect(explain(cacheWriteOperation, call).kernel).toBe("cacheWrite.f32.cpu.inPlace");
+      tf.reshape(call.buffer, [8]);
+      expect(explain(cacheWriteOperation, call).toString()).toBe(
+        "cacheWrite on cpu: cacheWrite.reference, not cacheWrite.f32.cpu.inPlace (the buffer is shared by 2 tensors)",
+      );
+    });
+  });
+
+  it("keeps a cache in the same memory from step to step, and a read in between is not kept", async () => {
+    const cache = createKeyValueCache({ layers: 1, capacity: 3 });
+    const ids = new Set<object>();
+    for (let step = 0; step < 3; step++) {
+      const rows = tf.fill([1, 1, 1, 2], step + 1);
+      const { k, v } = cache.layer(0).append(rows, rows);
+      cache.advance(1);
+      ids.add(k.dataId);
+      expect([...(await k.data())]).toEqual(
+        [0, 1, 2].flatMap((slot) => (slot <= step ? [slot + 1, slot + 1] : [0, 0])),
+      );
+      expect([...(await v.data())]).toEqual([...(await k.data())]);
+      rows.dispose();
+    }
+    expect(ids.size).toBe(1);
+    cache.dispose();
+  });
+});
