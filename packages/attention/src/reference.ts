@@ -4,7 +4,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { dropoutMask } from "@heddle/core";
 import type { GradientContext, KernelResult, LazyGradients } from "@heddle/core";
 import { lookupDerivatives, scoreDerivative } from "./expression/derivative.ts";
-import type { MaskShape } from "./expression/mask.ts";
+import type { MaskShape, PatternMask } from "./expression/mask.ts";
 import type { NumberNode } from "./expression/tree.ts";
 import { evaluateOnGrid, keptMask, lookupGradient } from "./grid.ts";
 import type { ScoreGrid } from "./grid.ts";
@@ -49,7 +49,7 @@ const turned = (x: Tensor): Tensor => tf.transpose(x, [0, 2, 1]);
 
 /** Scores before any modifier, [B, H, Lq, Lk]. */
 function rawScores({ q, k, scale = 1 / Math.sqrt(q.shape[3]!) }: AttentionCall, pairs: MaskShape): Tensor {
-  const product = tf.matMul(grouped(tf.mul(q, scale), k.shape[1]!), turned(matrices(k, pairs)));
+  const product = tf.matMul(grouped(tf.mul(q, scale), k.shape[1]!), matrices(k, pairs), false, true);
   const [batch, heads, queries] = q.shape as Shape4;
   return tf.reshape(product, [batch, heads, queries, pairs.keyLength]);
 }
@@ -66,15 +66,31 @@ function modifiedScores(call: AttentionCall, pairs: MaskShape, raw: Tensor): Ten
   return stages;
 }
 
+/** Whether every row of a mask allows a key. */
+function everyRowSees({ bits, keys }: PatternMask): boolean {
+  for (let row = 0; row < bits.length; row += keys) {
+    const first = bits.indexOf(1, row);
+    if (first < 0 || first >= row + keys) return false;
+  }
+  return true;
+}
+
 /** Probabilities before dropout; a row that allows nothing is all 0. [B, H, Lq, Lk] */
 function probabilitiesOf(scores: Tensor, call: AttentionCall, pairs: MaskShape): Tensor {
-  const { batch, heads, rows, keys, bits } = keptMask(call.pattern, pairs);
+  const mask = keptMask(call.pattern, pairs);
+  const { batch, heads, rows, keys, bits } = mask;
   if (!bits.includes(0)) return tf.softmax(scores);
-  const allowed = tf.tensor(Float32Array.from(bits), [batch, heads, rows, keys]);
-  const masked = tf.add(scores, tf.mul(tf.sub(1, allowed), EXCLUDED));
-  const exponentials = tf.mul(tf.exp(tf.sub(masked, tf.max(masked, -1, true))), allowed);
-  // The sum is at least 1, the exponential of the greatest score, unless the row allows nothing.
-  return tf.div(exponentials, tf.maximum(tf.sum(exponentials, -1, true), 0.5));
+  const shape = [batch, heads, rows, keys];
+  const masked = tf.add(
+    scores,
+    tf.tensor(
+      Float32Array.from(bits, (bit) => (bit ? 0 : EXCLUDED)),
+      shape,
+    ),
+  );
+  if (everyRowSees(mask)) return tf.softmax(masked);
+  // Where a row has no key the softmax spreads evenly over what it does not see.
+  return tf.mul(tf.softmax(masked), tf.tensor(Float32Array.from(bits), shape));
 }
 
 /** Attention probabilities of a call, without dropout: [B, H, Lq, Lk]. */
@@ -134,7 +150,7 @@ export function attentionGradient({ call, saved, dy }: GradientContext<Attention
 
   /** Gradient of the scores before any modifier; fills `tableGradients` on the way down. */
   const ds = tf.tidy(() => {
-    const dp = dropped(tf.reshape(tf.matMul(groupedDy, turned(matrices(v, pairs))), p.shape), call);
+    const dp = dropped(tf.reshape(tf.matMul(groupedDy, matrices(v, pairs), false, true), p.shape), call);
     return tf.mul(p, tf.sub(dp, tf.sum(tf.mul(dp, p), -1, true)));
   });
   let flowing = ds;

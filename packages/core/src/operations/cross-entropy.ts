@@ -19,33 +19,23 @@ export interface CrossEntropyCall {
   readonly reduction?: "mean" | "sum";
 }
 
-/** The target distribution of each row, already weighted: rows that do not count are 0. [rows, V] */
-function targets({
-  logits,
-  labels,
-  ignoreIndex = -100,
-  labelSmoothing = 0,
-  reduction = "mean",
-}: CrossEntropyCall): {
-  target: Tensor;
-  weight: Tensor;
-} {
-  const classes = logits.shape.at(-1)!;
-  const counts = labels.map((label) => (label === ignoreIndex ? 0 : 1));
-  const total = reduction === "mean" ? counts.reduce((a, b) => a + b, 0) : 1;
-  const weight = tf.tensor2d(
-    Float32Array.from(counts, (count) => count / total),
-    [labels.length, 1],
-  );
-  const hot = tf.oneHot(
-    tf.tensor1d(
-      labels.map((label) => (label === ignoreIndex ? 0 : label)),
-      "int32",
-    ),
-    classes,
-  );
-  const smooth = tf.add(tf.mul(tf.cast(hot, "float32"), 1 - labelSmoothing), labelSmoothing / classes);
-  return { target: tf.mul(smooth, weight), weight };
+/** What each row counts in the result: 0 for those ignored. */
+function rowWeights({ labels, ignoreIndex = -100, reduction = "mean" }: CrossEntropyCall): Float32Array {
+  const counted = labels.reduce((count, label) => count + (label === ignoreIndex ? 0 : 1), 0);
+  const weight = reduction === "mean" ? 1 / counted : 1;
+  return Float32Array.from(labels, (label) => (label === ignoreIndex ? 0 : weight));
+}
+
+/** Place of each row's label in the flat logits; any place for a row that is ignored. */
+function labelPlaces({ labels, ignoreIndex = -100 }: CrossEntropyCall, classes: number): Int32Array {
+  return labels.map((label, row) => row * classes + (label === ignoreIndex ? 0 : label));
+}
+
+/** x where a row counts and 0 elsewhere: a row that is ignored may hold an infinity, and 0 times that is no number. */
+function countedRows(x: Tensor, weights: Float32Array): Tensor {
+  if (!weights.includes(0)) return x;
+  const counted = tf.tensor(Uint8Array.from(weights, (weight) => (weight > 0 ? 1 : 0)), [weights.length, 1], "bool");
+  return tf.where(tf.reshape(counted, x.shape.length === 1 ? [-1] : [-1, 1]), x, tf.zerosLike(x));
 }
 
 /** The operation behind `crossEntropy`. */
@@ -76,20 +66,32 @@ export const crossEntropyOperation: Operation<CrossEntropyCall> = defineOperatio
     checkOneOf("crossEntropy: reduction", reduction, ["mean", "sum"]);
   },
   forward(call) {
-    const x = tf.reshape(call.logits, [call.labels.length, call.logits.shape.at(-1)!]);
+    const { logits, labels, labelSmoothing = 0 } = call;
+    const classes = logits.shape.at(-1)!;
+    const x = tf.reshape(logits, [labels.length, classes]);
     const shifted = tf.sub(x, tf.max(x, 1, true));
-    const logSoftmax = tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), 1, true)));
-    const { target, weight } = targets(call);
-    // A row that does not count may hold an infinity, and 0 times that is not a number.
-    const counted = tf.where(tf.greater(weight, 0), logSoftmax, tf.zerosLike(logSoftmax));
-    return { output: tf.neg(tf.sum(tf.mul(target, counted))), saved: [logSoftmax] };
+    const sum = tf.sum(tf.exp(shifted), 1, true);
+    const picked = tf.gather(tf.reshape(shifted, [x.size]), tf.tensor1d(labelPlaces(call, classes), "int32"));
+    // -sum over classes of target times log softmax, the target being (1 - s) at the label and s / V everywhere.
+    const target = tf.add(tf.mul(picked, 1 - labelSmoothing), tf.mul(tf.mean(shifted, 1), labelSmoothing));
+    const weights = rowWeights(call);
+    const losses = countedRows(tf.sub(tf.log(tf.reshape(sum, [labels.length])), target), weights);
+    return { output: tf.sum(tf.mul(losses, tf.tensor1d(weights))), saved: [shifted, sum] };
   },
   gradient({ call, saved, dy }) {
+    const { logits, labels, labelSmoothing = 0 } = call;
+    const [shifted, sum] = saved as [Tensor, Tensor];
     return {
       logits: () => {
-        const { target, weight } = targets(call);
-        const probability = tf.mul(tf.exp(saved[0]!), weight);
-        return tf.reshape(tf.mul(tf.sub(probability, target), dy), call.logits.shape);
+        const classes = logits.shape.at(-1)!;
+        const weights = rowWeights(call);
+        const probabilities = countedRows(tf.div(tf.exp(shifted), sum), weights);
+        const scale = tf.mul(tf.tensor2d(weights, [labels.length, 1]), dy);
+        const spread = tf.mul(tf.sub(probabilities, labelSmoothing / classes), scale);
+        const places = tf.tensor2d(labelPlaces(call, classes), [labels.length, 1], "int32");
+        const atLabels = tf.mul(tf.reshape(scale, [labels.length]), 1 - labelSmoothing);
+        const hot = tf.scatterND(places, atLabels, [labels.length * classes]);
+        return tf.reshape(tf.sub(spread, tf.reshape(hot, [labels.length, classes])), logits.shape);
       },
     };
   },
