@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { HeddleError, checkInteger, checkShape, reject, run, withoutTape } from "@heddle/core";
+import { HeddleError, checkFloatsOf, checkInteger, reject, run, withoutTape } from "@heddle/core";
 import { cacheWriteOperation } from "./cache-write.ts";
 
 /** What `LayerCache.append` gives to the attention operation. */
@@ -75,8 +75,7 @@ export function createKeyValueCache({ layers, batch = 1, capacity }: KeyValueCac
     if (disposed)
       throw new HeddleError("invalid-state", "KeyValueCache: must not be used after it was disposed");
   };
-  const write = (held: Tensor | null, rows: Tensor, where: string): Tensor => {
-    checkShape(where, rows.shape, [batch, held?.shape[1] ?? null, null, held?.shape[3] ?? null]);
+  const write = (held: Tensor | null, rows: Tensor): Tensor => {
     const [, heads, , width] = rows.shape as [number, number, number, number];
     const buffer = held ?? tf.keep(tf.zeros([batch, heads, capacity, width]));
     let written: Tensor;
@@ -106,14 +105,19 @@ export function createKeyValueCache({ layers, batch = 1, capacity }: KeyValueCac
       return {
         append(k, v) {
           alive();
-          const added = k.shape[2]!;
+          checkFloatsOf("KeyValueCache: k", k, [
+            batch,
+            own.k?.shape[1] ?? null,
+            null,
+            own.k?.shape[3] ?? null,
+          ]);
+          const [, heads, added] = k.shape as [number, number, number, number];
+          checkFloatsOf("KeyValueCache: v", v, [batch, heads, added, own.v?.shape[3] ?? null]);
           const greatest = Math.max(...lengths) + added;
           if (greatest > capacity)
             reject("KeyValueCache: tokens", `be at most the capacity of ${capacity}`, greatest);
-          checkShape("KeyValueCache: k", k.shape, [batch, null, null, null]);
-          checkShape("KeyValueCache: v", v.shape, [batch, k.shape[1]!, added, null]);
-          own.k = write(own.k, k, "KeyValueCache: k");
-          own.v = write(own.v, v, "KeyValueCache: v");
+          own.k = write(own.k, k);
+          own.v = write(own.v, v);
           return { k: own.k, v: own.v, queryOffset: lengths, keyLength: greatest };
         },
       };

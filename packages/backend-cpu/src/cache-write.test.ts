@@ -24,7 +24,7 @@ describe("cacheWrite on cpu", () => {
     const cache = createKeyValueCache({ layers: 1, capacity: 3 });
     const ids = new Set<object>();
     for (let step = 0; step < 3; step++) {
-      const rows = tf.fill([1, 1, 1, 2], step + 1);
+      const rows = tf.tensor4d([step + 1, step + 1], [1, 1, 1, 2]);
       const { k, v } = cache.layer(0).append(rows, rows);
       cache.advance(1);
       ids.add(k.dataId);
