@@ -22,3 +22,6 @@ export * from "./golden-families.ts";
 export * from "./test-kernel.ts";
 export * from "./cache-write-cases.ts";
 export * from "./full-golden.ts";
+export * from "./expect-gradients.ts";
+export * from "./attention-layer.ts";
+export * from "./test-mechanism.ts";

@@ -63,14 +63,14 @@ export function longformer({ window, dilation = 1 }: LongformerOptions): Attenti
       });
       const plain = patterns(allowed.plain);
       const padded = patterns(and(allowed.padded, keptQuery));
-      return ({ x, q, k, v, padded: isPadded, positions: _, turn = (y) => y, ...call }) => {
-        const attributes = withGlobals(call, q);
-        const globals = attributes.query![GLOBAL]!;
+      return ({ x, q, k, v, padded: isPadded, turn = (y) => y, ...call }) => {
+        const { attributes, anyLocal, anyGlobal } = marked(call, isPadded, q);
         const { local, global } = isPadded ? padded : plain;
         const parts: Tensor[] = [];
         // Each part is zero in the rows of the other, so that their sum is both.
-        if (globals.includes(0)) parts.push(attention({ ...call, q, k, v, attributes, pattern: local }));
-        if (globals.includes(1))
+        // Where nothing is kept, this is what says so.
+        if (anyLocal || !anyGlobal) parts.push(attention({ ...call, q, k, v, attributes, pattern: local }));
+        if (anyGlobal)
           parts.push(
             attention({
               ...call,
@@ -88,13 +88,23 @@ export function longformer({ window, dilation = 1 }: LongformerOptions): Attenti
   };
 }
 
-/** The attributes of a call with "global" on both sides; all 0 where it is not given. */
-function withGlobals({ attributes = {} }: Pick<MechanismCall, "attributes">, q: Tensor): TokenAttributes {
+/** The attributes of a call with "global" on both sides: 0 where it is not given, and for padding, which wins. */
+function marked(
+  { attributes = {} }: Pick<MechanismCall, "attributes">,
+  padded: boolean,
+  q: Tensor,
+): { attributes: TokenAttributes; anyLocal: boolean; anyGlobal: boolean } {
   const batch = attributes.batch ?? 1;
-  const none = new Int32Array(batch * q.shape[2]!);
+  const given = attributes.query?.[GLOBAL] ?? new Int32Array(batch * q.shape[2]!);
+  const keep = padded ? attributes.query?.keep : undefined;
+  const globals = keep ? given.map((flag, token) => flag * keep[token]!) : given;
   return {
-    batch,
-    query: { ...attributes.query, [GLOBAL]: attributes.query?.[GLOBAL] ?? none },
-    key: { ...attributes.key, [GLOBAL]: attributes.key?.[GLOBAL] ?? none },
+    attributes: {
+      batch,
+      query: { ...attributes.query, [GLOBAL]: globals },
+      key: { ...attributes.key, [GLOBAL]: globals },
+    },
+    anyLocal: globals.some((flag, token) => flag === 0 && keep?.[token] !== 0),
+    anyGlobal: globals.includes(1),
   };
 }
