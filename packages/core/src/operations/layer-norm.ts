@@ -3,7 +3,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { checkNumber } from "../errors.ts";
 import { defineOperation, run } from "../operation.ts";
 import type { Operation } from "../operation.ts";
-import { checkFloats, checkFloatsOf } from "./tensors.ts";
+import { checkFloats, checkFloatsOf, sumRows } from "./tensors.ts";
 
 /** A call of `layerNorm`. */
 export interface LayerNormCall {
@@ -16,8 +16,6 @@ export interface LayerNormCall {
   /** Added to the variance. @default 1e-5 */
   readonly epsilon?: number;
 }
-
-const leading = (x: Tensor): number[] => x.shape.slice(0, -1).map((_, axis) => axis);
 
 /** The operation behind `layerNorm`. */
 export const layerNormOperation: Operation<LayerNormCall> = defineOperation<LayerNormCall>({
@@ -36,7 +34,7 @@ export const layerNormOperation: Operation<LayerNormCall> = defineOperation<Laye
     const normal = tf.mul(centred, scale);
     return { output: tf.add(tf.mul(normal, weight), bias), saved: [normal, scale] };
   },
-  gradient({ call: { x, weight }, saved, dy }) {
+  gradient({ call: { weight }, saved, dy }) {
     const [normal, scale] = saved as [Tensor, Tensor];
     return {
       x: () => {
@@ -44,8 +42,8 @@ export const layerNormOperation: Operation<LayerNormCall> = defineOperation<Laye
         const along = tf.mul(normal, tf.mean(tf.mul(d, normal), -1, true));
         return tf.mul(tf.sub(tf.sub(d, tf.mean(d, -1, true)), along), scale);
       },
-      weight: () => tf.sum(tf.mul(dy, normal), leading(x)),
-      bias: () => tf.sum(dy, leading(x)),
+      weight: () => sumRows(tf.mul(dy, normal)),
+      bias: () => sumRows(dy),
     };
   },
 });

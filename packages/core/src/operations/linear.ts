@@ -5,7 +5,7 @@ import { defineOperation, run } from "../operation.ts";
 import type { Operation } from "../operation.ts";
 import { activationGradient, activations, applyActivation } from "./activation.ts";
 import type { Activation } from "./activation.ts";
-import { checkFloats, checkFloatsOf, rowsOf } from "./tensors.ts";
+import { checkFloats, checkFloatsOf, rowsOf, sumRows } from "./tensors.ts";
 
 /** A call of `linear`. Shapes: N input width, M output width. */
 export interface LinearCall {
@@ -50,7 +50,7 @@ export const linearOperation: Operation<LinearCall> = defineOperation<LinearCall
       x: () => tf.reshape(tf.matMul(d, layout === "linear" ? weight : tf.transpose(weight)), x.shape),
       weight: () =>
         layout === "linear" ? tf.matMul(tf.transpose(d), matrix(x)) : tf.matMul(tf.transpose(matrix(x)), d),
-      bias: () => tf.sum(d, 0),
+      bias: () => sumRows(d),
     };
   },
 });

@@ -3,7 +3,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { checkNumber } from "../errors.ts";
 import { defineOperation, run } from "../operation.ts";
 import type { Operation } from "../operation.ts";
-import { checkFloats, checkFloatsOf } from "./tensors.ts";
+import { checkFloats, checkFloatsOf, sumRows } from "./tensors.ts";
 
 /** A call of `rmsNorm`. */
 export interface RmsNormCall {
@@ -30,18 +30,14 @@ export const rmsNormOperation: Operation<RmsNormCall> = defineOperation<RmsNormC
     const normal = tf.mul(x, scale);
     return { output: tf.mul(normal, weight), saved: [normal, scale] };
   },
-  gradient({ call: { x, weight }, saved, dy }) {
+  gradient({ call: { weight }, saved, dy }) {
     const [normal, scale] = saved as [Tensor, Tensor];
     return {
       x: () => {
         const d = tf.mul(dy, weight);
         return tf.mul(tf.sub(d, tf.mul(normal, tf.mean(tf.mul(d, normal), -1, true))), scale);
       },
-      weight: () =>
-        tf.sum(
-          tf.mul(dy, normal),
-          x.shape.slice(0, -1).map((_, axis) => axis),
-        ),
+      weight: () => sumRows(tf.mul(dy, normal)),
     };
   },
 });
