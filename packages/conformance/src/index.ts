@@ -25,3 +25,4 @@ export * from "./full-golden.ts";
 export * from "./expect-gradients.ts";
 export * from "./attention-layer.ts";
 export * from "./test-mechanism.ts";
+export * from "./test-position.ts";

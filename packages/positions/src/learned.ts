@@ -19,6 +19,8 @@ export function learned(): Position {
               `be at most ${maxLength - first} tokens long, the number of positions`,
               greatest + 1 - first,
             );
+          const least = positions.reduce((a, b) => Math.min(a, b), 0);
+          if (least < 0) reject(`${vectors.name}: positions`, "be >= 0", least);
           const rows = embedding(vectors.tensor(), tf.tensor1d(positions, "int32"));
           const [, length] = x.shape as [number, number, number];
           return residual(x, reshape(rows, [positions.length / length, length, width]));

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { checkNumber, checkOneOf, reject, residual } from "@heddle/core";
+import { checkNumber, checkOneOf, residual } from "@heddle/core";
 import type { Position } from "./position.ts";
 
 export interface SinusoidalOptions {
@@ -12,23 +12,33 @@ export interface SinusoidalOptions {
   readonly base?: number;
 }
 
-/** The table of sines and cosines for some positions: [positions, width], row-major. */
+/**
+ * The table of sines and cosines for some positions: [positions, width], row-major. An odd width ends in a sine
+ * (interleaved) or in zeros (concatenated).
+ */
 export function sinusoids(
   positions: Int32Array,
   width: number,
   options: SinusoidalOptions = {},
 ): Float32Array {
   const { layout = "interleaved", base = 10_000 } = options;
-  const half = width / 2;
+  const pairs = Math.floor(width / 2);
   const table = new Float32Array(positions.length * width);
-  for (let t = 0; t < positions.length; t++)
-    for (let i = 0; i < half; i++) {
-      const exponent = layout === "interleaved" ? (2 * i) / width : i / Math.max(half - 1, 1);
-      const angle = positions[t]! / base ** exponent;
-      const row = t * width;
-      table[row + (layout === "interleaved" ? 2 * i : i)] = Math.sin(angle);
-      table[row + (layout === "interleaved" ? 2 * i + 1 : half + i)] = Math.cos(angle);
-    }
+  for (let t = 0; t < positions.length; t++) {
+    const row = table.subarray(t * width, (t + 1) * width);
+    const angle = (exponent: number): number => positions[t]! / base ** exponent;
+    if (layout === "interleaved")
+      for (let i = 0; i < width; i++) {
+        const turn = angle((i - (i % 2)) / width);
+        row[i] = i % 2 === 0 ? Math.sin(turn) : Math.cos(turn);
+      }
+    else
+      for (let i = 0; i < pairs; i++) {
+        const turn = angle(i / Math.max(pairs - 1, 1));
+        row[i] = Math.sin(turn);
+        row[pairs + i] = Math.cos(turn);
+      }
+  }
   return table;
 }
 
@@ -41,7 +51,6 @@ export function sinusoidal({ layout = "interleaved", base = 10_000 }: Sinusoidal
     name: "sinusoidal",
     options: { layout, base },
     build(_, { width }) {
-      if (width % 2 !== 0) reject("sinusoidal: width", "be even", width);
       return {
         onEmbedding(x, positions) {
           const [, length] = x.shape as [number, number, number];
