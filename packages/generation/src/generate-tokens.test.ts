@@ -1,12 +1,11 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { wasm } from "@heddle/backend-wasm";
 import { bigBird, createKeyValueCache, slidingWindow } from "@heddle/attention";
 import { goldenModel, largestDifference, readGolden, useBackend } from "@heddle/conformance";
 import type { BackendName } from "@heddle/conformance";
 import { createWeights, startBackend } from "@heddle/core";
+import type { StartedBackend } from "@heddle/core";
 import { bert, gpt } from "@heddle/models";
 import type { Model } from "@heddle/models";
-import { alibi } from "@heddle/positions";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { generateTokens } from "./generate-tokens.ts";
 import type { TokenStep } from "./generate-tokens.ts";
@@ -185,6 +184,16 @@ describe("generateTokens", () => {
       }
     });
 
+    it("may have more room than the model has positions", async () => {
+      const ids = [Array.from({ length: 28 }, (_, i) => i), Array.from({ length: 20 }, (_, i) => 40 - i)];
+      const expected = (await all(model, { ids, maxNewTokens: 3 })).map((step) => step.ids);
+      const cache = createKeyValueCache({ layers: 2, batch: 2, capacity: 64 });
+      await all(model, { ids, maxNewTokens: 1, cache });
+      cache.truncate([27, 0]);
+      expect((await all(model, { ids, maxNewTokens: 3, cache })).map((step) => step.ids)).toEqual(expected);
+      cache.dispose();
+    });
+
     it("is refused when it cannot serve, or when somebody else moves it", async () => {
       const small = createKeyValueCache({ layers: 2, capacity: 8 });
       const attempt = (options: Partial<GenerateTokensOptions>) => () =>
@@ -231,7 +240,9 @@ describe("generateTokens", () => {
     });
 
     it("may be longer where positions are not learned", async () => {
-      const far = swap(model.with({ position: alibi() }));
+      const far = swap(
+        model.with({ position: { kind: "position", name: "none", options: {}, build: () => ({}) } }),
+      );
       const options = { ids, maxNewTokens: 20, contextLength: Infinity };
       expect(await tokens(far, options)).toEqual(await tokens(far, { ...options, cache: false }));
       await expect(tokens(model, options)).rejects.toThrow("the number of positions");
@@ -283,6 +294,17 @@ describe("generateTokens", () => {
     controller.abort(new Error("enough"));
     await expect(steps.next()).rejects.toThrow("enough");
     expect(tf.memory().numTensors).toBe(before);
+    const late = new AbortController();
+    const aborting: Model = {
+      ...model,
+      forward(inputs, options) {
+        late.abort(new Error("while computing"));
+        return model.forward(inputs, options);
+      },
+    };
+    const one = generateTokens(aborting, { ids: [1], maxNewTokens: 1, signal: late.signal });
+    await expect(one.next()).rejects.toThrow("while computing");
+    expect(tf.memory().numTensors).toBe(before);
     const options = { ids: [1], maxNewTokens: 1e9, whenFull: "slide", contextLength: 2 } as const;
     await expect(
       (async () => {
@@ -297,8 +319,16 @@ describe("generateTokens", () => {
   it("refuses to go on under another backend", async () => {
     const steps = generateTokens(model, { ids: [1, 2], maxNewTokens: 3 });
     await steps.next();
-    const other = await startBackend(wasm());
-    await expect(steps.next()).rejects.toThrow("generate: backend must stay cpu until the end, got wasm");
+    class IdleBackend extends tf.KernelBackend {
+      override dispose(): void {}
+    }
+    const start = async (): Promise<StartedBackend> => ({
+      engine: new IdleBackend(),
+      description: "computes nothing",
+      kernels: [],
+    });
+    const other = await startBackend({ name: "idle", start });
+    await expect(steps.next()).rejects.toThrow("generate: backend must stay cpu until the end, got idle");
     await other.dispose();
   });
 

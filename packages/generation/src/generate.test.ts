@@ -4,7 +4,6 @@ import { useBackend } from "@heddle/conformance";
 import { createWeights } from "@heddle/core";
 import { defineModel } from "@heddle/models";
 import type { Model, ModelConfig, ModelFamily } from "@heddle/models";
-import { learned } from "@heddle/positions";
 import { byteTokenizer } from "@heddle/tokenizers";
 import type { Tokenizer } from "@heddle/tokenizers";
 import { describe, expect, it } from "vitest";
@@ -14,6 +13,8 @@ import type { EndReason, GenerateOptions } from "./generate.ts";
 interface ScriptConfig extends ModelConfig {
   readonly script: readonly number[];
 }
+
+const position: ModelConfig["position"] = { kind: "position", name: "none", options: {}, build: () => ({}) };
 
 /** A decoder whose best token at each position is the next one of a script; it fails where the script ends. */
 const scripted: ModelFamily<ScriptConfig, ScriptConfig> = defineModel<ScriptConfig, ScriptConfig>({
@@ -26,7 +27,7 @@ const scripted: ModelFamily<ScriptConfig, ScriptConfig> = defineModel<ScriptConf
     throw new Error("a script is not read from JSON");
   },
   writeConfig: () => ({}),
-  plainSwap: () => ({ attention: full(), position: learned() }),
+  plainSwap: () => ({ attention: full(), position }),
   define: (_, { script, vocabularySize }) => ({
     position: {},
     run({ ids }, { positions }) {
@@ -51,7 +52,7 @@ const bytes = byteTokenizer({ specialTokens: { eos: "<|end|>" } });
 /** A model that goes on from a prompt of one token with these. */
 function speaker(ids: readonly number[], vocabularySize = 257): Model {
   const sizes = { vocabularySize, maxLength: 4096, width: 1, layers: 1, heads: 1 };
-  return scripted({ ...sizes, attention: full(), position: learned(), script: ids }, createWeights());
+  return scripted({ ...sizes, attention: full(), position, script: ids }, createWeights());
 }
 
 async function said(
