@@ -1,7 +1,7 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { and, attention as attend, full, mergeHeads, padding, splitHeads } from "@heddle/attention";
 import type { AttentionPattern } from "@heddle/attention";
-import { checkInteger, reject } from "@heddle/core";
+import { checkInteger, checkNumber, reject } from "@heddle/core";
 import type { Weights } from "@heddle/core";
 import type { LayerContext } from "./context.ts";
 
@@ -39,6 +39,7 @@ export function crossAttention(
   checkInteger(`${weights.path}: attention: heads`, heads, { min: 1 });
   if (width % heads !== 0)
     reject(`${weights.path}: attention: width`, `be a multiple of the ${heads} heads`, width);
+  checkNumber(`${weights.path}: attention: dropout`, rate, { min: 0, max: 1 - 2 ** -24 });
   const toQuery = weights.linear(query, { in: width, out: width });
   const toKey = weights.linear(key, { in: memoryWidth, out: width });
   const toValue = weights.linear(value, { in: memoryWidth, out: width });

@@ -109,6 +109,8 @@ export function selfAttention(
   } = spec;
   const { scale, names = { query: "query", key: "key", value: "value" } } = spec;
   const where = `${weights.path}: attention`;
+  if (attention?.kind !== "pattern" && attention?.kind !== "mechanism")
+    reject(where, "be a pattern or a mechanism", attention);
   checkInteger(`${where}: heads`, heads, { min: 1 });
   checkInteger(`${where}: keyHeads`, keyHeads, { min: 1, max: heads });
   if (width % heads !== 0) reject(`${where}: width`, `be a multiple of the ${heads} heads`, width);
