@@ -2,7 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { drawAttention, largestDifference, plainAttention, useBackend } from "@heddle/conformance";
 import type { BackendName, PlainAttentionCall, PlainTensor } from "@heddle/conformance";
-import { differentiate } from "@heddle/core";
+import { differentiate, withKernels } from "@heddle/core";
 import { describe, expect, it } from "vitest";
 import { createKeyValueCache } from "./cache.ts";
 import type { KeyValueCache } from "./cache.ts";
@@ -195,6 +195,8 @@ describe.each(backends)("KeyValueCache on %s", (backend) => {
       expect(() => cache.layer(0).append(floats, tf.ones([1, 1, 2, 2]))).toThrow(
         "KeyValueCache: v must have shape [1, 1, 1, any], got [1,1,2,2]",
       );
+      const write = (): unknown => cache.layer(0).append(floats, floats);
+      expect(() => withKernels({ cacheWrite: "absent" }, write)).toThrow("cacheWrite: kernel must be one of");
     });
     expect(cache.bytes).toBe(0);
   });
