@@ -1,5 +1,6 @@
 export { evaluate, type EvaluateOptions, type Evaluation } from "./evaluate.ts";
 export { labelLoss, type Loss, type LossContext } from "./loss.ts";
+export { mlmBatches, type MaskedRows, type MlmBatchesOptions } from "./mlm-batches.ts";
 export { adamw, type AdamWOptions, type Optimizer, type UpdateCall } from "./optimizer.ts";
 export { type Progress } from "./progress.ts";
 export { type SavableTokenizer } from "./run-checkpoint.ts";

@@ -114,18 +114,18 @@ function storedNames(
   { name: where, tensors }: Checkpoint,
   parameters: readonly Parameter[],
 ): Map<Parameter, string> {
-  const first = parameters.find(({ name }) => !tensors.has(name));
-  const prefixes = first
-    ? [...tensors.keys()]
-        .filter((stored) => stored.endsWith(`.${first.name}`))
-        .map((stored) => stored.slice(0, -first.name.length))
-    : [];
   const missing = (prefix: string): string[] =>
     parameters
       .filter(({ name }) => !tensors.has(name) && !tensors.has(prefix + name))
       .map(({ name }) => name);
-  const prefix = prefixes.find((candidate) => missing(candidate).length === 0) ?? "";
-  const lacking = missing(prefix);
+  const unprefixed = new Set(missing(""));
+  const prefixes = new Set([""]);
+  for (const stored of tensors.keys())
+    for (const name of unprefixed)
+      if (stored.endsWith(`.${name}`)) prefixes.add(stored.slice(0, -name.length));
+  const [prefix, lacking] = [...prefixes]
+    .map((candidate) => [candidate, missing(candidate)] as const)
+    .reduce((best, other) => (other[1].length < best[1].length ? other : best));
   if (lacking.length > 0)
     throw new HeddleError(
       "invalid-data",

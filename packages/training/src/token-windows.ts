@@ -1,5 +1,5 @@
 import { checkInteger, randomStream, reject } from "@heddle/core";
-import type { RandomStream } from "@heddle/core";
+import { drawPlace } from "./draw-place.ts";
 import { hashIntegers } from "./hash.ts";
 import type { Batch, BatchList, BatchSource } from "./trainable.ts";
 
@@ -42,12 +42,6 @@ function windows(ids: Int32Array, starts: readonly number[], length: number): To
     return Array.from(ids.subarray(start, start + length));
   });
   return { inputs: { ids: rows }, labels };
-}
-
-/** Draw `index` as an integer in [0, bound), with 53 bits: texts may be longer than 2^24 tokens. */
-export function drawPlace(stream: RandomStream, index: number, bound: number): number {
-  const bits = stream.word(2 * index) * 2 ** 21 + (stream.word(2 * index + 1) >>> 11);
-  return Math.floor((bits / 2 ** 53) * bound);
 }
 
 /**
