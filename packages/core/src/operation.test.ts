@@ -4,7 +4,7 @@ import "@tensorflow/tfjs-backend-cpu";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { reject } from "./errors.ts";
 import { installKernels } from "./kernel.ts";
-import { defineOperation, explain, kernel, run, withKernels } from "./operation.ts";
+import { defineOperation, explain, explainRun, kernel, run, withKernels } from "./operation.ts";
 import { differentiate } from "./tape.ts";
 
 interface DoubleCall {
@@ -85,5 +85,27 @@ describe("run", () => {
     withKernels({ double: "double.reference" }, () =>
       expect(explain(double, { x: tf.tensor1d([1]) }).kernel).toBe("double.reference"),
     );
+  });
+});
+
+describe("explainRun", () => {
+  it("tells each choice once, with its calls, and gives the value", () => {
+    remove = installKernels("cpu", [fast]);
+    const result = explainRun(() => {
+      run(double, { x: tf.tensor1d([1]) });
+      const inner = explainRun(() => run(double, { x: tf.tensor1d([1, 2, 3, 4, 5]) }));
+      expect(inner.choices.map(({ calls }) => calls)).toEqual([1]);
+      return run(double, { x: tf.tensor1d([4]) });
+    });
+    expect(result.value.dataSync()[0]).toBe(8);
+    expect(String(result)).toBe(
+      "2 x double on cpu: double.fast\n1 x double on cpu: double.reference, not double.fast (takes at most 4 values)",
+    );
+    expect(() =>
+      explainRun(() => {
+        throw new Error("from f");
+      }),
+    ).toThrow("from f");
+    expect(run(double, { x: tf.tensor1d([1]) }).dataSync()[0]).toBe(2);
   });
 });

@@ -164,7 +164,8 @@ function choose<C, R extends Output>(
 export function run<C, R extends Output>(operation: Operation<C, R>, call: C): R {
   activeBackend()?.checkErrors();
   operation.validate(call);
-  const { kernel: chosen } = choose(operation, call);
+  const { kernel: chosen, refused } = choose(operation, call);
+  listener?.(explanation(operation.name, chosen.name, refused));
   const inputs = operation.inputs(call);
   const needed = Object.keys(inputs).filter((name) => chosen.needs?.includes(name) ?? true);
   return record({
@@ -186,6 +187,18 @@ export function run<C, R extends Output>(operation: Operation<C, R>, call: C): R
   });
 }
 
+function explanation(operation: string, name: string, refused: readonly Refusal[]): Explanation {
+  const backend = tf.getBackend();
+  const why = refused.map((refusal) => `, not ${refusal.kernel} (${refusal.reasons.join("; ")})`).join("");
+  return {
+    operation,
+    backend,
+    kernel: name,
+    refused,
+    toString: () => `${operation} on ${backend}: ${name}${why}`,
+  };
+}
+
 /**
  * Which kernel runs a call now, and why each one before it does not.
  * @throws HeddleError As `run` does.
@@ -193,13 +206,44 @@ export function run<C, R extends Output>(operation: Operation<C, R>, call: C): R
 export function explain<C, R extends Output>(operation: Operation<C, R>, call: C): Explanation {
   operation.validate(call);
   const { kernel: chosen, refused } = choose(operation, call);
-  const backend = tf.getBackend();
-  const why = refused.map((refusal) => `, not ${refusal.kernel} (${refusal.reasons.join("; ")})`).join("");
-  return {
-    operation: operation.name,
-    backend,
-    kernel: chosen.name,
-    refused,
-    toString: () => `${operation.name} on ${backend}: ${chosen.name}${why}`,
+  return explanation(operation.name, chosen.name, refused);
+}
+
+let listener: ((explanation: Explanation) => void) | undefined;
+
+/** What `explainRun` gives. */
+export interface RunExplanation<T> {
+  /** What the function gave. */
+  readonly value: T;
+  /** Each choice that was made, in the order of its first call, with the number of such calls. */
+  readonly choices: readonly { readonly explanation: Explanation; readonly calls: number }[];
+  /** One line a choice, for people. */
+  toString(): string;
+}
+
+/**
+ * Runs a function, a model's forward pass for example, and tells which kernel ran each operation in it, and why others
+ * did not. The function is synchronous.
+ */
+export function explainRun<T>(f: () => T): RunExplanation<T> {
+  const found = new Map<string, { explanation: Explanation; calls: number }>();
+  const before = listener;
+  listener = (made) => {
+    before?.(made);
+    const key = String(made);
+    const known = found.get(key);
+    if (known) known.calls++;
+    else found.set(key, { explanation: made, calls: 1 });
   };
+  try {
+    const value = f();
+    const choices = [...found.values()];
+    return {
+      value,
+      choices,
+      toString: () => choices.map(({ explanation: made, calls }) => `${calls} x ${made}`).join("\n"),
+    };
+  } finally {
+    listener = before;
+  }
 }
