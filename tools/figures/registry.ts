@@ -2,7 +2,29 @@ import type { Measurement } from "./figure.ts";
 
 export type LazyMeasurement = () => Promise<{ readonly default: Measurement }>;
 
+/** A full-size golden; one name each, so that those measured are kept. */
+const fullGolden =
+  (family: string, length: 128 | 1100, backend: "cpu" | "wasm" | "webgpu"): LazyMeasurement =>
+  async () => ({ default: (await import("./goldens.ts")).fullGolden(family, length, backend) });
+
 /** The figures of each issue, by the name that `npm run figures -- <issue> --only <name>` takes. */
 export const issues: Readonly<Record<string, Readonly<Record<string, LazyMeasurement>>>> = {
-  loom: {},
+  loom: {
+    goldens: () => import("./goldens.ts"),
+    leaks: () => import("./leaks.ts"),
+    resume: () => import("./resume.ts"),
+    "goldens-gpt-128-wasm": fullGolden("gpt", 128, "wasm"),
+    "goldens-bert-128-wasm": fullGolden("bert", 128, "wasm"),
+    "goldens-longformer-128-wasm": fullGolden("longformer", 128, "wasm"),
+    "goldens-gpt-1100-wasm": fullGolden("gpt", 1100, "wasm"),
+    "goldens-bert-1100-wasm": fullGolden("bert", 1100, "wasm"),
+    "goldens-longformer-1100-wasm": fullGolden("longformer", 1100, "wasm"),
+    "goldens-gpt-128-cpu": fullGolden("gpt", 128, "cpu"),
+    "goldens-bert-128-cpu": fullGolden("bert", 128, "cpu"),
+    "goldens-longformer-128-cpu": fullGolden("longformer", 128, "cpu"),
+    "goldens-gpt-1100-cpu": fullGolden("gpt", 1100, "cpu"),
+    "goldens-bert-1100-cpu": fullGolden("bert", 1100, "cpu"),
+    "goldens-longformer-1100-cpu": fullGolden("longformer", 1100, "cpu"),
+    shakespeare: () => import("./shakespeare.ts"),
+  },
 };

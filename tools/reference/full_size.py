@@ -77,6 +77,8 @@ def full_golden(
 def full_model(model_class: type[PreTrainedModel], config: object, seed: int) -> PreTrainedModel:
     with no_init_weights():
         model = build(model_class, config)
+    # no_init_weights skips tying too.
+    model.tie_weights()
     fill(model, seed, FULL)
     return model
 

@@ -15,6 +15,8 @@ export interface GoldenFamily {
   readonly ownPositions?: boolean;
   /** Padding before a row's first token is not compared: there a decoder's query sees no key. @default false */
   readonly skipLeadingPadding?: boolean;
+  /** Names, in the tree's form, of the heads that full-size goldens have: their weights are in no file. @default none */
+  readonly heads?: readonly string[];
 }
 
 /** How far one output may be, and how far it was. */

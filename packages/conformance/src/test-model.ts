@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { generatedModel, generatorDifference, placeDifferences } from "./full-golden.ts";
 import { readGolden } from "./golden.ts";
 import { goldenModel, gradientDifference, outputDifferences } from "./model-golden.ts";
 import type { GoldenFamily } from "./model-golden.ts";
@@ -14,6 +15,8 @@ export interface ModelRule {
   readonly gradient?: number;
 }
 
+const caseOf = (url: URL): string => url.pathname.split("/").at(-1)!.replace(".safetensors", "");
+
 /**
  * A family of models against goldens, forward and backward, on one backend: the weights are loaded as a Hugging Face
  * checkpoint, every hidden state, the logits, the pooled output and the loss are compared, then all gradients.
@@ -25,7 +28,7 @@ export function testModel(family: GoldenFamily, goldens: readonly URL[], rule: M
   describe(`${family.family.family} goldens on ${backend}`, () => {
     useBackend(backend);
     for (const url of goldens)
-      it(url.pathname.split("/").at(-1)!.replace(".safetensors", ""), async () => {
+      it(caseOf(url), async () => {
         const golden = await readGolden(url);
         const model = await goldenModel(golden, family);
         try {
@@ -33,6 +36,32 @@ export function testModel(family: GoldenFamily, goldens: readonly URL[], rule: M
             expect(difference, output).toBeLessThan(forward);
           const gradients = await gradientDifference(golden, model, family);
           if (gradients !== undefined) expect(gradients, "gradients").toBeLessThan(gradient);
+        } finally {
+          model.dispose();
+        }
+      });
+  });
+}
+
+/**
+ * A family against its full-size goldens on one backend: weights made from a seed, the last hidden state and the
+ * logits compared at the golden's places. Needs about 2 GB.
+ */
+export function testFullModel(
+  family: GoldenFamily,
+  goldens: readonly URL[],
+  { backend, forward = 2e-4 }: Omit<ModelRule, "gradient">,
+): void {
+  describe(`${family.family.family} full-size goldens on ${backend}`, () => {
+    useBackend(backend);
+    for (const url of goldens)
+      it(caseOf(url), async () => {
+        const golden = await readGolden(url);
+        expect(generatorDifference(golden), "generated weights").toBe(0);
+        const model = generatedModel(golden, family);
+        try {
+          for (const { output, difference } of await placeDifferences(golden, model, family))
+            expect(difference, output).toBeLessThan(forward);
         } finally {
           model.dispose();
         }
