@@ -9,13 +9,14 @@ export function describeStep({
   secondsLeft,
   validationLoss,
 }: TrainStep): string {
-  const [minutes, seconds] = [Math.floor(secondsLeft / 60), Math.round(secondsLeft % 60)];
+  const whole = Math.round(secondsLeft);
+  const minutes = Math.floor(whole / 60);
   return [
     `step ${step} of ${steps}`,
     `loss ${loss.toFixed(4)}`,
     ...(validationLoss === undefined ? [] : [`validation loss ${validationLoss.toFixed(4)}`]),
     `${Math.round(tokensPerSecond).toLocaleString("en")} tokens/s`,
-    `${minutes > 0 ? `${minutes} min ` : ""}${seconds} s left`,
+    `${minutes > 0 ? `${minutes} min ` : ""}${whole % 60} s left`,
   ].join(", ");
 }
 

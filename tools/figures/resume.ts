@@ -1,0 +1,112 @@
+// Training killed at random moments and resumed, against a run that was left alone: every loss to the last bit.
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { randomStream } from "@heddle/core";
+import type { Figure, FigureContext } from "./figure.ts";
+
+const child = fileURLToPath(new URL("resume-child.ts", import.meta.url));
+
+/** A child process's report. */
+interface Outcome {
+  /** The bits of each loss that it reported, by step. */
+  readonly losses: ReadonlyMap<number, string>;
+  readonly killed: boolean;
+}
+
+/** Runs the child until its end, or until some milliseconds after its step `afterSteps`. */
+function runChild(
+  directory: string,
+  steps: number,
+  kill?: { readonly afterSteps: number; readonly milliseconds: number },
+): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const running = spawn(process.execPath, ["-C", "@heddle/source", child, directory, String(steps)], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const losses = new Map<number, string>();
+    let [text, errors] = ["", ""];
+    let timer: NodeJS.Timeout | undefined;
+    running.stdout.setEncoding("utf8").on("data", (piece: string) => {
+      const lines = (text + piece).split("\n");
+      text = lines.pop() ?? "";
+      for (const line of lines) {
+        const [step = "", bits = ""] = line.split(" ");
+        losses.set(Number(step), bits);
+      }
+      if (kill && losses.size >= kill.afterSteps)
+        timer ??= setTimeout(() => running.kill("SIGKILL"), kill.milliseconds);
+    });
+    running.stderr.setEncoding("utf8").on("data", (piece: string) => (errors += piece));
+    running.on("error", reject);
+    running.on("close", (code, signal) => {
+      clearTimeout(timer);
+      if (code === 0 || signal === "SIGKILL") resolve({ losses, killed: signal === "SIGKILL" });
+      else reject(new Error(`the child must train, got exit code ${code}: ${errors.slice(-500)}`));
+    });
+  });
+}
+
+export interface ResumeResult {
+  readonly kills: number;
+  readonly steps: number;
+  /** Losses that were reported, those of repeated steps among them. */
+  readonly compared: number;
+  /** How many differ in any bit from the run that was left alone. */
+  readonly different: number;
+  /** Steps that no run reported. */
+  readonly missing: number;
+}
+
+/** Kills a run `kills` times, each at a random moment, resumes it each time, and lets the last one finish. */
+export async function killAndResume(
+  { kills, seed }: { readonly kills: number; readonly seed: number },
+  progress: (text: string) => void = () => undefined,
+): Promise<ResumeResult> {
+  const steps = 6 * kills + 6;
+  const folder = mkdtempSync(join(tmpdir(), "heddle-resume-"));
+  try {
+    const whole = await runChild(join(folder, "whole"), steps);
+    const stream = randomStream({ seed, path: "resume" });
+    const seen = new Set<number>();
+    const result = { kills: 0, steps, compared: 0, different: 0 };
+    for (;;) {
+      const i = result.kills;
+      const outcome = await runChild(
+        join(folder, "killed"),
+        steps,
+        i < kills
+          ? { afterSteps: 1 + stream.integer(2 * i, 5), milliseconds: 30 * stream.uniform(2 * i + 1) }
+          : undefined,
+      );
+      for (const [step, bits] of outcome.losses) {
+        seen.add(step);
+        result.compared++;
+        if (whole.losses.get(step) !== bits) result.different++;
+      }
+      if (!outcome.killed) break;
+      result.kills++;
+      progress(`killed ${result.kills} of ${kills} times, at step ${Math.max(...outcome.losses.keys())}`);
+    }
+    return { ...result, missing: steps - seen.size };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Takes one to three minutes. */
+export async function resumeFigure({ progress }: FigureContext): Promise<Figure[]> {
+  const { kills, compared, different, missing } = await killAndResume({ kills: 20, seed: 3 }, progress);
+  return [
+    {
+      figure: "training resumed after SIGKILL: losses that differ in a bit",
+      target: "0 after 20 kills",
+      measured: `${different} of ${compared}, ${missing} missing, after ${kills} kills`,
+      held: different === 0 && missing === 0 && kills === 20,
+    },
+  ];
+}
+
+export default resumeFigure;
