@@ -51,6 +51,16 @@ describe("findViolations", () => {
   });
   afterEach(() => rmSync(root, { recursive: true }));
 
+  it("lets an application use tools/ by path, and no package", () => {
+    write("tools/gpu.ts", "");
+    write("apps/shop/src/a.ts", `import "../../../tools/gpu.ts"; import "../../../packages/low/src/a.ts";`);
+    write("packages/low/src/b.ts", `import "../../../tools/gpu.ts";`);
+    expect(findViolations(root)).toEqual([
+      'apps/shop/src/a.ts: "../../../packages/low/src/a.ts" leaves apps/shop',
+      'packages/low/src/b.ts: "../../../tools/gpu.ts" leaves packages/low',
+    ]);
+  });
+
   it("accepts lower layers, wildcard exports, builtins, itself, and tests that use the dev layer and the root", () => {
     write(
       "packages/high/src/a.ts",

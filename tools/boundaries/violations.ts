@@ -13,7 +13,8 @@ import {
 /**
  * What breaks the layering, one sentence each. A package imports what its package.json declares, from lower
  * layers only, through `exports`, and never by a relative path out of its folder. Tests may import the dev layer
- * and the root's devDependencies besides. tools/ may import everything, by name.
+ * and the root's devDependencies besides. tools/ may import everything, by name; an application, which is part of
+ * this repository as they are, may import tools/ by path.
  */
 export function findViolations(root: string): string[] {
   const packages = readWorkspace(root);
@@ -25,7 +26,7 @@ export function findViolations(root: string): string[] {
       const isTest = /\.test(-d)?\.[mc]?tsx?$/.test(file);
       for (const specifier of importsOf(file, readFileSync(join(root, file), "utf8"))) {
         const reasons = specifier.startsWith(".")
-          ? reasonsAgainstPath(file, specifier, from.folder)
+          ? reasonsAgainstPath(file, specifier, from)
           : reasonsAgainstName(specifier, from, { isTest, packages, rootManifest });
         violations.push(...reasons.map((reason) => `${file}: "${specifier}" ${reason}`));
       }
@@ -39,9 +40,10 @@ function sourcesOf(root: string, folder: string): string[] {
   return files.map((file) => file.replaceAll("\\", "/")).toSorted();
 }
 
-function reasonsAgainstPath(file: string, specifier: string, folder: string): string[] {
+function reasonsAgainstPath(file: string, specifier: string, { folder, layer }: WorkspacePackage): string[] {
   const target = posix.join(posix.dirname(file), specifier);
-  return target.startsWith(`${folder}/`) ? [] : [`leaves ${folder}`];
+  const allowed = layer === "app" ? [folder, "tools"] : [folder];
+  return allowed.some((place) => target.startsWith(`${place}/`)) ? [] : [`leaves ${folder}`];
 }
 
 interface Surroundings {

@@ -4,6 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { stripVTControlCharacters } from "node:util";
 import { execute } from "../solo-install/commands.ts";
 import { consumerManifest, packAll } from "../solo-install/pack.ts";
 import { npmInstall } from "../solo-install/package-steps.ts";
@@ -13,9 +14,19 @@ const work = mkdtempSync(join(tmpdir(), "check-plugin-"));
 const folder = join(work, "acme");
 mkdirSync(folder);
 
-const packages = ["core", "attention", "positions", "models", "conformance", "backend-wasm", "backend-webgpu"];
+const packages = [
+  "core",
+  "attention",
+  "positions",
+  "models",
+  "conformance",
+  "backend-wasm",
+  "backend-webgpu",
+];
 const others = ["@tensorflow/tfjs-core", "vitest"];
-const softwareGpu = pathToFileURL(join(root, "tools/software-gpu/preload.ts")).href;
+const softwareGpu = join(root, "tools/software-gpu/preload.ts");
+/** The plugin's tests find WebGPU as a user's would in a browser; on Linux it is the software adapter. */
+const vitestConfig = `export default { test: { pool: "forks", setupFiles: ${JSON.stringify([softwareGpu])}, testTimeout: 60_000 } };\n`;
 
 const steps: readonly { readonly name: string; run(): Promise<string> }[] = [
   {
@@ -25,6 +36,7 @@ const steps: readonly { readonly name: string; run(): Promise<string> }[] = [
       const names = [...packages.map((name) => `@heddle/${name}`), ...others];
       writeFileSync(join(folder, "package.json"), JSON.stringify(consumerManifest(names, packed, root)));
       cpSync(join(root, "tools/check-plugin/plugin"), folder, { recursive: true });
+      writeFileSync(join(folder, "vitest.config.js"), vitestConfig);
       return execute("npm", npmInstall, folder);
     },
   },
@@ -32,7 +44,8 @@ const steps: readonly { readonly name: string; run(): Promise<string> }[] = [
   { name: "models on wasm", run: () => execute(process.execPath, ["models.ts", "wasm"], folder) },
   {
     name: "models on webgpu",
-    run: () => execute(process.execPath, ["--import", softwareGpu, "models.ts", "webgpu"], folder),
+    run: () =>
+      execute(process.execPath, ["--import", pathToFileURL(softwareGpu).href, "models.ts", "webgpu"], folder),
   },
 ];
 
@@ -43,7 +56,7 @@ for (const { name, run } of steps) {
   try {
     const output = await run();
     console.log(`ok   ${name} ${seconds()}`);
-    if (name !== "install") console.log(output.trim().replaceAll(/^/gm, "     "));
+    if (name !== "install") console.log(stripVTControlCharacters(output).trim().replaceAll(/^/gm, "     "));
   } catch (error) {
     console.log(`FAIL ${name} ${seconds()}\n${error instanceof Error ? error.message : String(error)}`);
     failed = true;

@@ -16,6 +16,7 @@ export const stages: readonly Stage[] = [
   { name: "typecheck", command: ["npm", "run", "typecheck"], minutes: 5 },
   { name: "build", command: ["npm", "run", "build"], minutes: 5 },
   { name: "boundaries", command: ["npm", "run", "boundaries"], minutes: 1 },
+  { name: "quickstart twice", command: ["node", "tools/ci/quickstart-twice.ts"], minutes: 10 },
   // What `npm run test:all` adds to `npm test`, which has run by now.
   {
     name: "test:all",
@@ -24,4 +25,5 @@ export const stages: readonly Stage[] = [
     countsTests: true,
   },
   { name: "packaging test", command: ["npm", "run", "solo-install"], minutes: 10 },
+  { name: "plugin check", command: ["npm", "run", "check:plugin"], minutes: 10 },
 ];

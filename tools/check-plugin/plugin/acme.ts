@@ -50,7 +50,10 @@ export function shortcut(): AttentionMechanism {
     build(weights, { width, heads, headWidth, allowed }) {
       const around = weights.linear("shortcut", { in: width, out: heads * headWidth });
       return ({ x, padded, positions: _, turn: __, ...call }) =>
-        residual(mergeHeads(attention({ ...call, pattern: padded ? allowed.padded : allowed.plain })), around(x));
+        residual(
+          mergeHeads(attention({ ...call, pattern: padded ? allowed.padded : allowed.plain })),
+          around(x),
+        );
     },
   };
 }
@@ -65,7 +68,16 @@ export const shortKernel = kernel(attentionOperation, {
     ...(modifiers.length > 0 ? ["does not modify scores"] : []),
     ...(dropout ? ["does not drop out"] : []),
   ],
-  forward({ q, k, v, pattern: allowed, scale = 1 / Math.sqrt(q.shape[3]!), queryOffset, keyLength, attributes }) {
+  forward({
+    q,
+    k,
+    v,
+    pattern: allowed,
+    scale = 1 / Math.sqrt(q.shape[3]!),
+    queryOffset,
+    keyLength,
+    attributes,
+  }) {
     const [batch, heads, rows] = q.shape as [number, number, number];
     const keys = keyLength ?? k.shape[2]!;
     const cut = (x: tf.Tensor): tf.Tensor => tf.slice(x, [0, 0, 0, 0], [batch, heads, keys, x.shape[3]!]);
@@ -78,7 +90,11 @@ export const shortKernel = kernel(attentionOperation, {
     });
     const bits = tf.tensor(Float32Array.from(mask.bits), [mask.batch, mask.heads, rows, keys]);
     const scores = tf.mul(tf.matMul(q, cut(k), false, true), scale);
-    const seen = tf.where(tf.greater(tf.add(bits, tf.zerosLike(scores)), 0), scores, tf.fill(scores.shape, -1e30));
+    const seen = tf.where(
+      tf.greater(tf.add(bits, tf.zerosLike(scores)), 0),
+      scores,
+      tf.fill(scores.shape, -1e30),
+    );
     return { output: tf.matMul(tf.mul(tf.softmax(seen), bits), cut(v)) };
   },
 });
