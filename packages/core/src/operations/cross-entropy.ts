@@ -34,7 +34,11 @@ function labelPlaces({ labels, ignoreIndex = -100 }: CrossEntropyCall, classes: 
 /** x where a row counts and 0 elsewhere: a row that is ignored may hold an infinity, and 0 times that is no number. */
 function countedRows(x: Tensor, weights: Float32Array): Tensor {
   if (!weights.includes(0)) return x;
-  const counted = tf.tensor(Uint8Array.from(weights, (weight) => (weight > 0 ? 1 : 0)), [weights.length, 1], "bool");
+  const counted = tf.tensor(
+    Uint8Array.from(weights, (weight) => (weight > 0 ? 1 : 0)),
+    [weights.length, 1],
+    "bool",
+  );
   return tf.where(tf.reshape(counted, x.shape.length === 1 ? [-1] : [-1, 1]), x, tf.zerosLike(x));
 }
 
