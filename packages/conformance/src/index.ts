@@ -26,3 +26,4 @@ export * from "./expect-gradients.ts";
 export * from "./attention-layer.ts";
 export * from "./test-mechanism.ts";
 export * from "./test-position.ts";
+export * from "./causality.ts";

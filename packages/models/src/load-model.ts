@@ -1,10 +1,10 @@
 import { openCheckpoint } from "@heddle/checkpoints";
 import type { Checkpoint, CheckpointLocation } from "@heddle/checkpoints";
-import { HeddleError, createRegistry, createWeights, show } from "@heddle/core";
+import { HeddleError, createRegistry, createWeights, reject, show } from "@heddle/core";
 import type { Registry, WeightTree } from "@heddle/core";
 import { loadTokenizer } from "@heddle/tokenizers";
 import type { Tokenizer } from "@heddle/tokenizers";
-import type { CheckpointQuirks, LoadableFamily, Model } from "./model.ts";
+import type { CheckpointQuirks, LoadableFamily, Model, Swap } from "./model.ts";
 import { readHeddleJson } from "./read-heddle.ts";
 import { standard } from "./standard.ts";
 
@@ -104,6 +104,22 @@ function familyOf(checkpoint: Checkpoint, families: readonly LoadableFamily[]): 
   );
 }
 
+/** The model that config.json describes; what the family says of its options is said of the file. */
+function modelOf(
+  family: LoadableFamily,
+  { name, config }: Checkpoint,
+  names: ReadonlySet<string>,
+  weights: WeightTree,
+  swap: Swap,
+): Model {
+  try {
+    return family.fromConfig(config, names, weights, swap);
+  } catch (error) {
+    if (!(error instanceof HeddleError) || error.code !== "invalid-argument") throw error;
+    throw new HeddleError("invalid-data", `${name}: config.json: ${error.message}`, { cause: error });
+  }
+}
+
 /**
  * Loads a Hugging Face directory: a path or URL, or files in a map. Tensors are read forwards, one at a time.
  *
@@ -129,10 +145,12 @@ export async function loadModel(location: CheckpointLocation, options: LoadOptio
       names.set(name, stored);
     }
     const { kept, ...swap } = await readHeddleJson(checkpoint.config, registry);
-    const model = family.fromConfig(checkpoint.config, new Set(names.keys()), weights, swap);
+    const model = modelOf(family, checkpoint, new Set(names.keys()), weights, swap);
     for (const name of kept) {
       const info = checkpoint.tensors.get(names.get(name) ?? "");
-      if (info && !weights.has(name)) weights.parameter(name, { shape: info.shape });
+      if (!info)
+        reject(`${checkpoint.name}: config.json: heddle.kept`, "name tensors of the file", name, "invalid-data");
+      if (!weights.has(name)) weights.parameter(name, { shape: info.shape });
     }
     match(checkpoint, weights, names, family.quirks);
     await fill(checkpoint, weights, names, signal);

@@ -186,15 +186,21 @@ export interface ModelFamily<C extends ModelConfig, O extends Swap> extends Load
   (options: O, weights: WeightTree): Model<C>;
 }
 
+/** The most layers that a model may have, so that a lying config.json cannot ask for a billion. */
+export const greatestLayers = 10_000;
+
 /** The attention of each layer. */
 export function attentionOf(
   { attention, layers }: Pick<ModelConfig, "attention" | "layers">,
   layer: number,
 ): Attention {
-  if (!Array.isArray(attention)) return attention as Attention;
-  if (attention.length !== layers)
+  const isList = Array.isArray(attention);
+  if (isList && attention.length !== layers)
     reject("model: attention", `be one value or hold one for each of ${layers} layers`, attention.length);
-  return attention[layer] as Attention;
+  const chosen = (isList ? attention[layer] : attention) as Attention;
+  if (chosen?.kind !== "pattern" && chosen?.kind !== "mechanism")
+    reject("model: attention", "be a pattern or a mechanism, or a list with one for each layer", chosen);
+  return chosen;
 }
 
 /** What a model keeps of the config.json that it was loaded from, for saving. */
@@ -207,8 +213,11 @@ function build<C extends ModelConfig, O extends Swap>(
   original: OriginalConfig,
 ): Model<C> {
   const { family } = definition;
-  for (const key of ["vocabularySize", "maxLength", "width", "layers", "heads"] as const)
+  for (const key of ["vocabularySize", "maxLength", "width", "heads"] as const)
     checkInteger(`${family}: ${key}`, config[key], { min: 1 });
+  checkInteger(`${family}: layers`, config.layers, { min: 1, max: greatestLayers });
+  if (config.position?.kind !== "position")
+    reject(`${family}: position`, "be a position, learned() for example", config.position);
   if (config.width % config.heads !== 0)
     reject(`${family}: width`, `be a multiple of the ${config.heads} heads`, config.width);
   const kinds = Array.from({ length: config.layers }, (_, layer) => attentionOf(config, layer));

@@ -78,7 +78,8 @@ export async function saveModel<C extends ModelConfig, O extends Swap>(
     ...heddleJson(config, definition.plainSwap(config)),
     ...(kept.length > 0 && { kept }),
   };
-  const { heddle: _, ...others } = original;
+  // transformers 5 calls torch_dtype dtype; the one that was read must not stay beside the one written.
+  const { heddle: _, dtype: __, ...others } = original;
   await saveCheckpoint(location, {
     config: {
       ...others,

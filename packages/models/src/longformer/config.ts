@@ -5,6 +5,7 @@ import * as v from "valibot";
 import { encoderKeys } from "../bert/config.ts";
 import type { BertConfig, BertOptions } from "../bert/config.ts";
 import { between, integer, readJson } from "../config.ts";
+import { greatestLayers } from "../model.ts";
 import type { CheckpointQuirks, Swap } from "../model.ts";
 
 /** Config of a Longformer; the Hugging Face key stands behind each name. */
@@ -28,7 +29,7 @@ const windowsOf = (window: number | readonly number[], layers: number): readonly
 
 export function completeLongformerConfig(options: LongformerOptions): LongformerConfig {
   const { width, layers, dropout = 0 } = options;
-  checkInteger("longformer: layers", layers, { min: 1 });
+  checkInteger("longformer: layers", layers, { min: 1, max: greatestLayers });
   const window = windowsOf(options.window ?? 512, layers);
   if (window.length !== layers)
     reject("longformer: window", `be a number or hold one for each of ${layers} layers`, window);
