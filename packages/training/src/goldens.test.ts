@@ -67,7 +67,7 @@ describe("globalNorm", () => {
   useBackend("wasm");
 
   it("does not lose small squares in a long sum", async () => {
-    const gradient = tf.fill([1024, 8192], 1e-3);
+    const gradient = tf.tidy(() => tf.mul(tf.ones([1024, 8192]), 1e-3));
     const norm = tf.tidy(() => globalNorm([gradient]));
     expect((await norm.data())[0]).toBeCloseTo(1e-3 * Math.sqrt(1024 * 8192), 3);
     tf.dispose([gradient, norm]);

@@ -59,7 +59,7 @@ describe("mlmBatches", () => {
         labels[i * length + at] === -100 ? id : labels[i * length + at]!,
       );
       expect(rows).toContainEqual(original.slice(0, size));
-      expect(original.slice(size)).toEqual(new Array(length - size).fill(PAD));
+      expect(original.slice(size)).toEqual(Array.from({ length: length - size }, () => PAD));
       expect(inputs.attentionMask[i]).toEqual(row.map((_, at) => (at < size ? 1 : 0)));
       expect([labels[i * length], labels[i * length + size - 1]]).toEqual([-100, -100]);
     });

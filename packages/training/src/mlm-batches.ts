@@ -91,10 +91,8 @@ export function mlmBatches(
         if (fate < 0.8) return maskId;
         return fate < 0.9 ? draws.integer(address + 2, vocabularySize) : id;
       };
-      const padded = (values: readonly number[], filler: number): number[] => [
-        ...values,
-        ...new Array<number>(length - values.length).fill(filler),
-      ];
+      const padded = (values: readonly number[], filler: number): number[] =>
+        Array.from({ length }, (_, at) => values[at] ?? filler);
       return {
         inputs: {
           ids: chosen.map((ids, row) =>

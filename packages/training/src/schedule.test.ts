@@ -14,7 +14,7 @@ describe("warmupCosine", () => {
   // get_lr(step - 1) of nanoGPT's train.py with learning_rate 1e-3, warmup_iters 100, lr_decay_iters 2000, min_lr 1e-4.
   it.each([
     [1, 9.900990099009901e-6],
-    [50, 0.00049504950495049505],
+    [50, 0.0004950495049504951],
     [100, 0.0009900990099009901],
     [101, 0.001],
     [1051, 0.00055],
