@@ -116,7 +116,7 @@ async function leftBy(
 }
 
 /** 0 tensors a step and after each ending, for every family. Takes a few seconds. */
-export async function leaksFigure({ progress }: FigureContext): Promise<Figure[]> {
+export default async function leaksFigure({ progress }: FigureContext): Promise<Figure[]> {
   const backend = await startBackend(wasm());
   const figures: Figure[] = [];
   try {
@@ -150,5 +150,3 @@ function rowOf(figure: string, left: Readonly<Record<string, number>>): Figure {
     held: Object.values(left).length > 0 && Object.values(left).every((count) => count === 0),
   };
 }
-
-export default leaksFigure;

@@ -103,7 +103,7 @@ export async function killAndResume(
 }
 
 /** Takes one to three minutes. */
-export async function resumeFigure({ progress }: FigureContext): Promise<Figure[]> {
+export default async function resumeFigure({ progress }: FigureContext): Promise<Figure[]> {
   const { kills, compared, different, untold, sameFiles } = await killAndResume(
     { kills: 20, seed: 3 },
     progress,
@@ -118,5 +118,3 @@ export async function resumeFigure({ progress }: FigureContext): Promise<Figure[
     },
   ];
 }
-
-export default resumeFigure;

@@ -27,7 +27,7 @@ function readText(): string {
 }
 
 /** Takes about a quarter of an hour. */
-export async function shakespeareFigure({ progress }: FigureContext): Promise<Figure[]> {
+export default async function shakespeareFigure({ progress }: FigureContext): Promise<Figure[]> {
   const text = readText();
   const state = stateOfCode(process.cwd());
   const name = createHash("sha256")
@@ -57,5 +57,3 @@ export async function shakespeareFigure({ progress }: FigureContext): Promise<Fi
     await backend.dispose();
   }
 }
-
-export default shakespeareFigure;

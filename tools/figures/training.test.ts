@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { leaksFigure } from "./leaks.ts";
+import leaksFigure from "./leaks.ts";
 import { killAndResume } from "./resume.ts";
 
 describe("leaksFigure", () => {

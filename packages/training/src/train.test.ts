@@ -268,6 +268,19 @@ describe("train: what it refuses", () => {
     );
   });
 
+  describe("in the middle", () => {
+    useBackend("wasm");
+
+    it("another backend", async () => {
+      const model = bigram();
+      await expect(async () => {
+        for await (const _ of train(model, { batches, optimizer, steps: 3 })) await tf.setBackend("cpu");
+      }).rejects.toThrow('train: backend must stay wasm for the whole run, got "cpu"');
+      model.dispose();
+      await tf.setBackend("wasm");
+    });
+  });
+
   it("a model without logits or without anything to train", async () => {
     const model = bigram();
     const { parameters, save } = model;
