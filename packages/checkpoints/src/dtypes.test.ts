@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
+import { widenBF16, widenF16 } from "@heddle/core";
 import { describe, expect, it } from "vitest";
 import { fromBytes, openSafetensors } from "./index.ts";
-import { narrow, widenBF16, widenF16 } from "./dtypes.ts";
+import { narrow } from "./dtypes.ts";
 
 const all = Uint16Array.from({ length: 65_536 }, (_, bits) => bits);
 const notNaN = (bits: number, infinity: number): boolean => (bits & 0x7fff) <= infinity;

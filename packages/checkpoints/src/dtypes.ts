@@ -39,30 +39,6 @@ export const viewAs: { readonly [D in Dtype]: (buffer: ArrayBuffer) => StoredVal
   BOOL: (buffer) => new Uint8Array(buffer),
 };
 
-/** Widens IEEE half precision bits to float32: exact, NaN payloads kept. */
-export function widenF16(bits: Uint16Array): Float32Array<ArrayBuffer> {
-  const out = new Float32Array(bits.length);
-  const words = new Uint32Array(out.buffer);
-  for (let index = 0; index < bits.length; index++) {
-    const half = bits[index]!;
-    const exponent = (half >> 10) & 0x1f;
-    const fraction = half & 0x3ff;
-    const sign = (half & 0x8000) << 16;
-    if (exponent === 0) {
-      out[index] = fraction * 2 ** -24;
-      words[index]! |= sign;
-    } else words[index] = sign | ((exponent === 31 ? 0xff : exponent + 112) << 23) | (fraction << 13);
-  }
-  return out;
-}
-
-/** Widens bfloat16 bits to float32: exact. */
-export function widenBF16(bits: Uint16Array): Float32Array<ArrayBuffer> {
-  const words = new Uint32Array(bits.length);
-  for (let index = 0; index < bits.length; index++) words[index] = bits[index]! << 16;
-  return new Float32Array(words.buffer);
-}
-
 function f16Bits(word: number): number {
   const sign = (word >>> 16) & 0x8000;
   const magnitude = word & 0x7fffffff;

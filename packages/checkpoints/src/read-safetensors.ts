@@ -1,6 +1,6 @@
-import { checkOneOf, HeddleError, reject, show } from "@heddle/core";
+import { checkOneOf, HeddleError, reject, show, widenBF16, widenF16 } from "@heddle/core";
 import { closedError, type ByteSource } from "./byte-source.ts";
-import { viewAs, widenBF16, widenF16, type Dtype, type StoredValues } from "./dtypes.ts";
+import { viewAs, type Dtype, type StoredValues } from "./dtypes.ts";
 import { readHeader, type TensorInfo } from "./safetensors-header.ts";
 
 /** A tensor as it is stored; the dtype tells the type of its values. */

@@ -1,7 +1,11 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { HeddleError, checkShape, reject } from "./errors.ts";
+import { widenBF16, widenF16 } from "./half-precision.ts";
 import { withoutTape } from "./tape.ts";
+
+/** How values are held: as a float32 tensor, or as 16-bit numbers that are widened at each read. */
+export type StorageKind = "f32" | "f16" | "bf16";
 
 /**
  * A named cell with a tensor. It is filled when it is first read, or earlier by a checkpoint; after that it changes
@@ -17,12 +21,19 @@ export interface Parameter {
   readonly version: number;
   /** Whether an optimizer changes it. @default true */
   trainable: boolean;
-  /** The values; owned by the parameter, so do not dispose them. */
+  /** Half of the memory for `f16` and `bf16`, for inference: they cannot be differentiated by. */
+  readonly storage: StorageKind;
+  /**
+   * The values as float32. Owned by the parameter, so do not dispose them; in 16-bit storage a new tensor that belongs
+   * to the scope (`tf.tidy`) in which it is read.
+   */
   tensor(): Tensor;
   /** Whether values are held now; reading makes the first ones. */
   readonly filled: boolean;
   /** Copies new values in. @throws HeddleError for another shape. */
   assign(values: Float32Array | Tensor): void;
+  /** Takes 16-bit values, which stay as they are until they are read. */
+  assignHalf(storage: "f16" | "bf16", bits: Uint16Array): void;
   /** Puts a tensor in place of the present one and owns it from now on. */
   replace(tensor: Tensor): void;
   /**
@@ -35,6 +46,8 @@ export interface Parameter {
   dispose(): void;
 }
 
+const widenings = { f16: widenF16, bf16: widenBF16 } as const;
+
 /** A cell whose first values come from `first`; a tensor that it gives belongs to the cell. */
 export function createParameter(
   name: string,
@@ -43,6 +56,7 @@ export function createParameter(
 ): Parameter {
   const size = shape.reduce((product, length) => product * length, 1);
   let held: Tensor | null = null;
+  let half: { readonly storage: "f16" | "bf16"; readonly bits: Uint16Array } | null = null;
   let version = 0;
   let disposed = false;
   const alive = (): void => {
@@ -53,6 +67,7 @@ export function createParameter(
     if (tensor === held) return;
     held?.dispose();
     held = tf.keep(tensor);
+    half = null;
   };
   const tensorOf = (values: Float32Array | Tensor): Tensor =>
     values instanceof Float32Array
@@ -74,12 +89,16 @@ export function createParameter(
       return version;
     },
     get filled() {
-      return held !== null;
+      return held !== null || half !== null;
+    },
+    get storage() {
+      return half?.storage ?? "f32";
     },
     get exclusive() {
       return held !== null && tf.backend().refCount(held.dataId) === 1;
     },
     tensor() {
+      if (half !== null) return tensorOf(widenings[half.storage](half.bits));
       if (held === null) {
         alive();
         const values = first();
@@ -102,6 +121,14 @@ export function createParameter(
       hold(tensorOf(values));
       version++;
     },
+    assignHalf(storage, bits) {
+      alive();
+      if (bits.length !== size) reject(`${name}: bits`, `hold ${size} numbers`, bits.length);
+      held?.dispose();
+      held = null;
+      half = { storage, bits };
+      version++;
+    },
     replace(tensor) {
       check(tensor);
       hold(tensor);
@@ -112,7 +139,7 @@ export function createParameter(
     },
     dispose() {
       held?.dispose();
-      held = null;
+      held = half = null;
       disposed = true;
     },
   };

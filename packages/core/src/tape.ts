@@ -6,6 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
 import { HeddleError, reject } from "./errors.ts";
+import type { Parameter } from "./parameter.ts";
 
 /** Gradients by input name; each is computed only if something asked for it. */
 export type LazyGradients = Readonly<Record<string, () => Tensor>>;
@@ -88,7 +89,7 @@ export function withoutTape<T>(f: () => T): T {
 }
 
 /** Something that can be differentiated by: a tensor, or a parameter that holds one. */
-export type Variable = Tensor | { readonly name: string; tensor(): Tensor };
+export type Variable = Tensor | Parameter;
 
 /** What `differentiate` gives; the caller disposes all of it. */
 export interface Differentiated {
@@ -109,6 +110,13 @@ export interface Differentiated {
 export function differentiate(f: () => Tensor, variables: readonly Variable[], dy?: Tensor): Differentiated {
   if (variables.length === 0)
     reject("differentiate: variables", "hold at least one tensor or parameter", variables);
+  for (const variable of variables)
+    if ("storage" in variable && variable.storage !== "f32")
+      reject(
+        `differentiate: ${variable.name}`,
+        "be held as f32 (load it so, or assign float32 values)",
+        variable.storage,
+      );
   const { state } = engine();
   const xs = variables.map((variable) => ("tensor" in variable ? variable.tensor() : variable));
   const { activeTape, gradientDepth } = state;

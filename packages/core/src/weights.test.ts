@@ -96,6 +96,45 @@ describe("a parameter", () => {
   });
 });
 
+describe("16-bit storage", () => {
+  // 1, -2 and 0.5 as half precision and as bfloat16.
+  it.each([
+    ["f16", [0x3c00, 0xc000, 0x3800]],
+    ["bf16", [0x3f80, 0xc000, 0x3f00]],
+  ] as const)("%s keeps its bits and is widened at each read", (storage, bits) => {
+    const before = tf.memory().numTensors;
+    const parameter = createWeights().parameter("a", { shape: [3] });
+    parameter.assignHalf(storage, Uint16Array.from(bits));
+    expect([parameter.storage, parameter.filled, parameter.version]).toEqual([storage, true, 1]);
+    expect(tf.memory().numTensors).toBe(before);
+    tf.tidy(() => {
+      expect(read(parameter.tensor())).toEqual([1, -2, 0.5]);
+    });
+    expect(tf.memory().numTensors).toBe(before);
+    expect(() => differentiate(() => tf.scalar(1), [parameter])).toThrow(
+      `differentiate: a must be held as f32 (load it so, or assign float32 values), got "${storage}"`,
+    );
+    expect(() => parameter.assignHalf(storage, new Uint16Array(2))).toThrow(
+      "a: bits must hold 3 numbers, got 2",
+    );
+    parameter.assign(Float32Array.of(4, 5, 6));
+    expect([parameter.storage, read(parameter.tensor())]).toEqual(["f32", [4, 5, 6]]);
+  });
+
+  it("gives a linear layer the same result as the widened values, and keeps no copy", () => {
+    const [half, whole] = [createWeights(), createWeights()];
+    const [a, b] = [half.linear("l", { in: 2, out: 3 }), whole.linear("l", { in: 2, out: 3 })];
+    const bits = Uint16Array.of(0x3c00, 0xc000, 0x3800, 0x3c00, 0x4200, 0xb800);
+    half.declared.get("l.weight")!.assignHalf("f16", bits);
+    whole.declared.get("l.weight")!.assign(Float32Array.of(1, -2, 0.5, 1, 3, -0.5));
+    const x = tf.tensor2d([[1, 10]]);
+    expect(read(a(x))).toEqual(read(b(x)));
+    const before = tf.memory().numTensors;
+    tf.tidy(() => a(x)).dispose();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+});
+
 describe("derived", () => {
   it("is computed again only when a parameter changes, in place too", () => {
     const weights = createWeights();

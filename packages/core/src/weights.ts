@@ -183,8 +183,8 @@ function linearLayer(weights: Weights, name: string, spec: LinearSpec): LinearLa
     ? weights.parameter(`${name}.bias`, { shape: [out], ...(from && { from: from.bias }) })
     : null;
   return (x, { activation } = {}) => {
-    // Without a gradient to come, a stored [out, in] is transposed once and kept.
-    const once = layout === "linear" && !isDifferentiating();
+    // Without a gradient to come, an [out, in] of float32 is transposed once and kept.
+    const once = layout === "linear" && weight.storage === "f32" && !isDifferentiating();
     return linear({
       x,
       weight: once

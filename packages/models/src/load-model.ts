@@ -1,6 +1,15 @@
 import { openCheckpoint } from "@heddle/checkpoints";
-import type { Checkpoint, CheckpointLocation } from "@heddle/checkpoints";
-import { HeddleError, createRegistry, createWeights, reject, show } from "@heddle/core";
+import type { Checkpoint, CheckpointLocation, StoredTensor } from "@heddle/checkpoints";
+import {
+  HeddleError,
+  checkOneOf,
+  createRegistry,
+  createWeights,
+  reject,
+  show,
+  widenBF16,
+  widenF16,
+} from "@heddle/core";
 import type { Registry, WeightTree } from "@heddle/core";
 import { loadTokenizer } from "@heddle/tokenizers";
 import type { Tokenizer } from "@heddle/tokenizers";
@@ -13,6 +22,11 @@ export interface LoadOptions {
   readonly families: readonly LoadableFamily[];
   /** Where the names of attentions and positions under config.json's key `heddle` are looked up. @default the standard ones */
   readonly registry?: Registry;
+  /**
+   * `"f32"` widens 16-bit weights once; `"stored"` keeps them as they are in the file, at half of the memory and for
+   * inference only, and widens them at each use. @default "f32"
+   */
+  readonly storage?: "f32" | "stored";
   /** Ends the loading; nothing of it stays. */
   readonly signal?: AbortSignal;
 }
@@ -75,22 +89,30 @@ async function fill(
   checkpoint: Checkpoint,
   weights: WeightTree,
   names: ReadonlyMap<string, string>,
-  signal: AbortSignal | undefined,
+  { signal, storage = "f32" }: LoadOptions,
 ): Promise<void> {
   const targets = new Map([...names].map(([name, stored]) => [stored, name]));
   for (const stored of checkpoint.tensors.keys()) {
     signal?.throwIfAborted();
     const parameter = weights.declared.get(targets.get(stored) ?? "");
     if (!parameter) continue;
-    const { values } = await checkpoint.read(stored, { as: "f32" });
+    const tensor = await checkpoint.read(stored);
+    const values = asFloats(tensor);
     const wrong = values.findIndex((value) => !Number.isFinite(value));
     if (wrong >= 0)
       throw new HeddleError(
         "not-finite",
         `${checkpoint.name}: ${stored} must hold finite numbers, got ${values[wrong]} at ${wrong}`,
       );
-    parameter.assign(values);
+    if (storage === "f32" || tensor.dtype === "F32") parameter.assign(values);
+    else parameter.assignHalf(tensor.dtype === "F16" ? "f16" : "bf16", tensor.values as Uint16Array);
   }
+}
+
+/** The values as float32; that they are floats was checked before. */
+function asFloats(tensor: StoredTensor): Float32Array {
+  if (tensor.dtype === "F16") return widenF16(tensor.values);
+  return tensor.dtype === "BF16" ? widenBF16(tensor.values) : (tensor.values as Float32Array);
 }
 
 function familyOf(checkpoint: Checkpoint, families: readonly LoadableFamily[]): LoadableFamily {
@@ -128,6 +150,7 @@ function modelOf(
  */
 export async function loadModel(location: CheckpointLocation, options: LoadOptions): Promise<LoadedModel> {
   const { families, registry = createRegistry(standard), signal } = options;
+  checkOneOf("loadModel: storage", options.storage ?? "f32", ["f32", "stored"]);
   signal?.throwIfAborted();
   const checkpoint = await openCheckpoint(location, signal && { signal });
   const weights = createWeights();
@@ -149,11 +172,16 @@ export async function loadModel(location: CheckpointLocation, options: LoadOptio
     for (const name of kept) {
       const info = checkpoint.tensors.get(names.get(name) ?? "");
       if (!info)
-        reject(`${checkpoint.name}: config.json: heddle.kept`, "name tensors of the file", name, "invalid-data");
+        reject(
+          `${checkpoint.name}: config.json: heddle.kept`,
+          "name tensors of the file",
+          name,
+          "invalid-data",
+        );
       if (!weights.has(name)) weights.parameter(name, { shape: info.shape });
     }
     match(checkpoint, weights, names, family.quirks);
-    await fill(checkpoint, weights, names, signal);
+    await fill(checkpoint, weights, names, options);
     const tokenizer = await readTokenizer(checkpoint);
     return { model, ...(tokenizer && { tokenizer }) };
   } catch (error) {
