@@ -114,7 +114,7 @@ export function forward(model: Runnable, given: ModelInputs, options: ForwardOpt
       positions,
       attributes: inputs.attributes,
       padded: inputs.keep !== undefined,
-      modifiers: onScore?.() ?? [],
+      modifiers: [...(onScore?.() ?? []), ...(config.modifiers ?? [])],
       ...(onQueryKey && { turn: (x: Tensor) => onQueryKey(x, positions) }),
       ...(training && { training }),
       ...(cache && { cache }),

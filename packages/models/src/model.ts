@@ -1,6 +1,6 @@
 /** What all models share: from a config and a tree of weights to something that runs, swaps and saves. */
 import type { Tensor } from "@tensorflow/tfjs-core";
-import type { Attention, KeyValueCache } from "@heddle/attention";
+import type { Attention, AttentionModifier, KeyValueCache } from "@heddle/attention";
 import { checkInteger, reject } from "@heddle/core";
 import type { Parameter, WeightTree, Weights } from "@heddle/core";
 import type { LayerContext } from "@heddle/nn";
@@ -26,6 +26,8 @@ export interface ModelConfig {
   readonly tokenTypes?: number;
   readonly attention: AttentionChoice;
   readonly position: Position;
+  /** Changes of the attention scores in every layer, after those of the position: `[softCap({ cap: 50 })]`. @default none */
+  readonly modifiers?: readonly AttentionModifier[];
 }
 
 /** How a forward pass runs and what it gives. */
@@ -65,7 +67,11 @@ export interface ModelOutput {
 export interface Swap {
   readonly attention?: AttentionChoice;
   readonly position?: Position;
+  readonly modifiers?: readonly AttentionModifier[];
 }
+
+/** The attention and position that a family has without any swap. */
+export type PlainSwap = Required<Omit<Swap, "modifiers">>;
 
 /** A model over its weights. */
 export interface Model<C extends ModelConfig = ModelConfig> {
@@ -157,7 +163,7 @@ export interface FamilyDefinition<C extends ModelConfig, O extends Swap> {
   /** To the keys of config.json, `architectures` among them. */
   writeConfig(config: C): Record<string, unknown>;
   /** Attention and position that the keys of config.json stand for; others are saved under the key `heddle`. */
-  plainSwap(config: C): Required<Swap>;
+  plainSwap(config: C): PlainSwap;
   /** Declares the parameters and gives the network. */
   define(weights: Weights, config: C): Network;
 }

@@ -9,11 +9,20 @@ export async function readAttention(json: EntryJson, registry: Registry): Promis
   return isMechanism ? registry.create("mechanisms", json) : registry.create("patterns", json);
 }
 
-/** Attention (one, or a list with one a layer) and position from JSON that may have them. */
+/** JSON of what can be swapped; not checked yet. */
+export interface SwapJson {
+  readonly attention?: unknown;
+  readonly position?: unknown;
+  readonly modifiers?: unknown;
+}
+
+/** Attention (one, or a list with one a layer), position and modifiers from JSON that may have them. */
 export async function readSwap(
-  { attention, position }: { readonly attention?: unknown; readonly position?: unknown },
+  { attention, position, modifiers }: SwapJson,
   registry: Registry,
 ): Promise<Swap> {
+  if (modifiers !== undefined && !Array.isArray(modifiers))
+    reject("modifiers", "be a list", modifiers, "invalid-data");
   return {
     ...(attention !== undefined && {
       attention: Array.isArray(attention)
@@ -21,6 +30,9 @@ export async function readSwap(
         : await readAttention(attention as EntryJson, registry),
     }),
     ...(position !== undefined && { position: await registry.create("positions", position as EntryJson) }),
+    ...(modifiers !== undefined && {
+      modifiers: await Promise.all(modifiers.map((json: EntryJson) => registry.create("modifiers", json))),
+    }),
   };
 }
 
@@ -36,7 +48,8 @@ export async function readHeddleJson(
   const { kept = [], ...swap } = heddle as Record<string, unknown>;
   if (!Array.isArray(kept) || !kept.every((name) => typeof name === "string"))
     reject(`${where}.kept`, "be a list of names", kept, "invalid-data");
-  const unknown = Object.keys(swap).find((key) => key !== "attention" && key !== "position");
-  if (unknown !== undefined) reject(where, "have only attention, position and kept", unknown, "invalid-data");
+  const unknown = Object.keys(swap).find((key) => !["attention", "position", "modifiers"].includes(key));
+  if (unknown !== undefined)
+    reject(where, "have only attention, position, modifiers and kept", unknown, "invalid-data");
   return { kept: kept as string[], ...(await readSwap(swap, registry)) };
 }

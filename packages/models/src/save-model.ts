@@ -10,6 +10,7 @@ import type {
   ModelConfig,
   OriginalConfig,
   SaveOptions,
+  PlainSwap,
   Swap,
 } from "./model.ts";
 
@@ -24,6 +25,7 @@ export interface HeddleJson {
   /** One for all layers, or one each. */
   readonly attention?: NamedJson | readonly NamedJson[];
   readonly position?: NamedJson;
+  readonly modifiers?: readonly NamedJson[];
   /** Names of the parameters in the file that neither of them uses now. */
   readonly kept?: readonly string[];
 }
@@ -34,9 +36,7 @@ const named = ({ name, options }: { readonly name: string; readonly options: obj
 });
 
 /** The attention of each layer as JSON, one for all when they are alike. */
-function attentionJson(
-  config: Pick<ModelConfig, "attention" | "layers">,
-): NamedJson | readonly NamedJson[] {
+function attentionJson(config: Pick<ModelConfig, "attention" | "layers">): NamedJson | readonly NamedJson[] {
   const all = Array.from({ length: config.layers }, (_, layer): Attention => attentionOf(config, layer)).map(
     named,
   );
@@ -45,13 +45,14 @@ function attentionJson(
 }
 
 /** What config.json's own keys do not say: the attention and position that were swapped in. */
-function heddleJson(config: ModelConfig, plain: Required<Swap>): HeddleJson {
+function heddleJson(config: ModelConfig, plain: PlainSwap): HeddleJson {
   const attention = attentionJson(config);
   const usual = attentionJson({ layers: config.layers, attention: plain.attention });
   const position = named(config.position);
   return {
     ...(JSON.stringify(attention) !== JSON.stringify(usual) && { attention }),
     ...(JSON.stringify(position) !== JSON.stringify(named(plain.position)) && { position }),
+    ...(config.modifiers && config.modifiers.length > 0 && { modifiers: config.modifiers.map(named) }),
   };
 }
 

@@ -17,6 +17,7 @@ import type { EntryJson, Plugin, Registry } from "@heddle/core";
 import type { RelativeBiasOptions, RotaryOptions, SinusoidalOptions } from "@heddle/positions";
 import type { LoadableFamily, Model, Swap } from "./model.ts";
 import { readSwap } from "./read-heddle.ts";
+import type { SwapJson } from "./read-heddle.ts";
 
 /** The operands of a joined pattern. */
 async function operands({ of }: { readonly of?: unknown }, registry: Registry): Promise<AttentionPattern[]> {
@@ -24,13 +25,11 @@ async function operands({ of }: { readonly of?: unknown }, registry: Registry): 
   return Promise.all(of.map((json: EntryJson) => registry.create("patterns", json)));
 }
 
-interface ModelJson {
+interface ModelJson extends SwapJson {
   /** Name of a preset, whose options the others replace. */
   readonly preset?: string;
   /** Seed of the first values. @default 0 */
   readonly seed?: number;
-  readonly attention?: unknown;
-  readonly position?: unknown;
 }
 
 /** Enough of any family's options to ask for a config, whose keys are the options that there are. */
@@ -40,7 +39,7 @@ const smallest: object = { vocabularySize: 2, maxLength: 1, width: 1, layers: 1,
 async function fromPreset<O extends Swap>(
   family: LoadableFamily & ((options: O, weights: ReturnType<typeof createWeights>) => Model),
   presets: Readonly<Record<string, object>>,
-  { preset, seed = 0, attention, position, ...options }: ModelJson,
+  { preset, seed = 0, attention, position, modifiers, ...options }: ModelJson,
   registry: Registry,
 ): Promise<Model> {
   if (preset !== undefined && !Object.hasOwn(presets, preset))
@@ -55,7 +54,7 @@ async function fromPreset<O extends Swap>(
   const unknown = Object.keys(options).find((option) => !known.includes(option));
   if (unknown !== undefined)
     reject(`${family.family}`, `have only the options ${known.join(", ")}`, unknown, "invalid-data");
-  const swap = await readSwap({ attention, position }, registry);
+  const swap = await readSwap({ attention, position, modifiers }, registry);
   const chosen = preset === undefined ? {} : presets[preset];
   // The family checks every option that it reads.
   return family({ ...chosen, ...options, ...swap } as O, createWeights({ seed }));

@@ -5,7 +5,7 @@ import { learned } from "@heddle/positions";
 import * as v from "valibot";
 import { activationName } from "../activation-names.ts";
 import { between, integer, oneOf, only, rate, readJson } from "../config.ts";
-import type { CheckpointQuirks, ModelConfig, Swap } from "../model.ts";
+import type { CheckpointQuirks, ModelConfig, PlainSwap, Swap } from "../model.ts";
 
 /** Config of a BERT; the Hugging Face key stands behind each name. */
 export interface BertConfig extends ModelConfig {
@@ -159,7 +159,7 @@ export function writeBertConfig(config: BertConfig): Record<string, unknown> {
   };
 }
 
-export const plainBertSwap = (): Required<Swap> => ({ attention: full(), position: learned() });
+export const plainBertSwap = (): PlainSwap => ({ attention: full(), position: learned() });
 
 export const bertQuirks: CheckpointQuirks = {
   prefix: "bert.",

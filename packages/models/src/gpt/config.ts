@@ -5,7 +5,7 @@ import { learned } from "@heddle/positions";
 import * as v from "valibot";
 import { activationName } from "../activation-names.ts";
 import { between, integer, only, rate, readJson } from "../config.ts";
-import type { CheckpointQuirks, ModelConfig, Swap } from "../model.ts";
+import type { CheckpointQuirks, ModelConfig, PlainSwap, Swap } from "../model.ts";
 
 /** Config of a GPT; the Hugging Face key stands behind each name. */
 export interface GptConfig extends ModelConfig {
@@ -130,7 +130,7 @@ export function writeGptConfig(config: GptConfig): Record<string, unknown> {
   };
 }
 
-export const plainGptSwap = (): Required<Swap> => ({ attention: full(), position: learned() });
+export const plainGptSwap = (): PlainSwap => ({ attention: full(), position: learned() });
 
 export const gptQuirks: CheckpointQuirks = {
   prefix: "transformer.",
