@@ -27,3 +27,4 @@ export * from "./attention-layer.ts";
 export * from "./test-mechanism.ts";
 export * from "./test-position.ts";
 export * from "./causality.ts";
+export * from "./edit-checkpoint.ts";

@@ -151,7 +151,8 @@ describe("a forward pass", () => {
       createWeights(),
     );
     expect(() => model.forward({ ids })).toThrow("document");
-    expect(() => tf.tidy(() => model.forward({ ids }, { hiddenStates: true }))).toThrow("document");
+    const hidden = (): Tensor => model.forward({ ids }, { hiddenStates: true }).lastHiddenState;
+    expect(() => tf.tidy(hidden)).toThrow("document");
     model.forward({ ids, attributes: { document: ids } }).dispose();
     model.dispose();
   });

@@ -6,7 +6,7 @@ import { encoderKeys } from "../bert/config.ts";
 import type { BertConfig, BertOptions } from "../bert/config.ts";
 import { between, integer, readJson } from "../config.ts";
 import { greatestLayers } from "../model.ts";
-import type { CheckpointQuirks, PlainSwap, Swap } from "../model.ts";
+import type { CheckpointQuirks, PlainSwap } from "../model.ts";
 
 /** Config of a Longformer; the Hugging Face key stands behind each name. */
 export interface LongformerConfig extends BertConfig {
