@@ -56,7 +56,12 @@ export async function trainShakespeare(options: ShakespeareOptions): Promise<Sha
     for await (const step of train(model, {
       batches: tokenWindows(ids.subarray(0, cut), { length, batch, seed }),
       optimizer: adamw({
-        learningRate: warmupCosine({ peak: 1e-3, warmup: Math.max(0, Math.min(100, steps - 1)), steps, floor: 1e-4 }),
+        learningRate: warmupCosine({
+          peak: 1e-3,
+          warmup: Math.max(0, Math.min(100, steps - 1)),
+          steps,
+          floor: 1e-4,
+        }),
         beta2: 0.99,
         weightDecay: 0.1,
       }),
