@@ -49,6 +49,7 @@ export { compileTileStatus, tileStatus } from "./expression/tile-status.ts";
 export type { TileStatusFunction } from "./expression/tile-status.ts";
 export type { FrameAttributes } from "./expression/compile.ts";
 export * from "./cache.ts";
+export * from "./call.ts";
 export * from "./cache-write.ts";
 export * from "./heads.ts";
 export * from "./maps.ts";

@@ -2,7 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { checkInteger, withoutTape } from "@heddle/core";
 import { attentionOperation } from "./operation.ts";
-import type { AttentionCall } from "./operation.ts";
+import type { AttentionCall } from "./call.ts";
 import { probabilities } from "./reference.ts";
 
 /** Which part of the attention map is wanted. */

@@ -1,6 +1,6 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
 import type { Weights } from "@heddle/core";
-import type { AttentionCall } from "./operation.ts";
+import type { AttentionCall } from "./call.ts";
 import type { AttentionModifier } from "./expression/modifier.ts";
 import type { AttentionPattern } from "./expression/tree.ts";
 

@@ -8,7 +8,7 @@ import type { MaskShape, PatternMask } from "./expression/mask.ts";
 import type { NumberNode } from "./expression/tree.ts";
 import { evaluateOnGrid, keptMask, lookupGradient } from "./grid.ts";
 import type { ScoreGrid } from "./grid.ts";
-import type { AttentionCall } from "./operation.ts";
+import type { AttentionCall } from "./call.ts";
 
 /** Added to the score of a pair that is not allowed: so far below any score that its exponential is 0. */
 const EXCLUDED = -1e30;

@@ -6,7 +6,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
 import { HeddleError, reject } from "./errors.ts";
-import type { Parameter } from "./parameter.ts";
 
 /** Gradients by input name; each is computed only if something asked for it. */
 export type LazyGradients = Readonly<Record<string, () => Tensor>>;
@@ -88,8 +87,8 @@ export function withoutTape<T>(f: () => T): T {
   }
 }
 
-/** Something that can be differentiated by: a tensor, or a parameter that holds one. */
-export type Variable = Tensor | Parameter;
+/** Something that can be differentiated by: a tensor, or a `Parameter`, which holds one. */
+export type Variable = Tensor | { readonly name: string; readonly storage: string; tensor(): Tensor };
 
 /** What `differentiate` gives; the caller disposes all of it. */
 export interface Differentiated {
