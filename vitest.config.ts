@@ -38,7 +38,13 @@ export default defineConfig({
           ...test,
           name: "node",
           include: ["{packages,apps,tools}/**/*.test.ts"],
-          exclude: ["**/*.{gpu,gpu-full,browser}.test.ts", "**/node_modules/**", "**/dist/**"],
+          exclude: [
+            "**/*.{gpu,gpu-full,browser}.test.ts",
+            // Runs outside the repository, from tarballs: npm run check:plugin.
+            "tools/check-plugin/plugin/**",
+            "**/node_modules/**",
+            "**/dist/**",
+          ],
         },
       },
       { ...shared, test: { ...gpu, name: "webgpu", include: ["{packages,apps,tools}/**/*.gpu.test.ts"] } },
