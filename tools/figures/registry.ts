@@ -10,6 +10,7 @@ const fullGolden =
 /** The figures of each issue, by the name that `npm run figures -- <issue> --only <name>` takes. */
 export const issues: Readonly<Record<string, Readonly<Record<string, LazyMeasurement>>>> = {
   loom: {
+    "tile-status": () => import("./tile-status.ts"),
     causality: () => import("./causality.ts"),
     goldens: () => import("./goldens.ts"),
     leaks: () => import("./leaks.ts"),
