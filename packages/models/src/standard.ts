@@ -19,10 +19,24 @@ import type { LoadableFamily, Model, Swap } from "./model.ts";
 import { readSwap } from "./read-heddle.ts";
 import type { SwapJson } from "./read-heddle.ts";
 
+/** JSON of joined patterns may come from a file: bounded, so that reading and using it cannot recurse without end. */
+const greatestNesting = 32;
+const greatestOperands = 1024;
+
+function checkNesting(json: unknown, depth: number): void {
+  if (depth > greatestNesting)
+    reject("registry: patterns", `be nested at most ${greatestNesting} deep`, depth, "invalid-data");
+  const { of } = Object(json) as { readonly of?: unknown };
+  for (const part of Array.isArray(of) ? of : [of]) if (part !== undefined) checkNesting(part, depth + 1);
+}
+
 /** The operands of a joined pattern. */
-async function operands({ of }: { readonly of?: unknown }, registry: Registry): Promise<AttentionPattern[]> {
-  if (!Array.isArray(of)) reject("registry: patterns: of", "be a list of patterns", of, "invalid-data");
-  return Promise.all(of.map((json: EntryJson) => registry.create("patterns", json)));
+async function operands(json: { readonly of?: unknown }, registry: Registry): Promise<AttentionPattern[]> {
+  const { of } = json;
+  if (!Array.isArray(of) || of.length > greatestOperands)
+    reject("registry: patterns: of", `be a list of at most ${greatestOperands} patterns`, of, "invalid-data");
+  checkNesting(json, 1);
+  return Promise.all(of.map((part: EntryJson) => registry.create("patterns", part)));
 }
 
 interface ModelJson extends SwapJson {
@@ -68,8 +82,10 @@ export const standard: Plugin = definePlugin({
       (await import("@heddle/attention")).and(...(await operands(json, registry))),
     or: async (json: { of?: unknown }, registry: Registry) =>
       (await import("@heddle/attention")).or(...(await operands(json, registry))),
-    not: async ({ of }: { of: EntryJson }, registry: Registry) =>
-      (await import("@heddle/attention")).not(await registry.create("patterns", of)),
+    not: async (json: { of: EntryJson }, registry: Registry) => {
+      checkNesting(json, 1);
+      return (await import("@heddle/attention")).not(await registry.create("patterns", json.of));
+    },
     full: async () => (await import("@heddle/attention/patterns/full")).full(),
     causal: async () => (await import("@heddle/attention/patterns/causal")).causal(),
     padding: async () => (await import("@heddle/attention/patterns/padding")).padding(),
