@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { HeddleError, checkInteger, embedding, reject, reshape } from "@heddle/core";
+import { HeddleError, checkInteger, checkOneOf, embedding, reject, reshape } from "@heddle/core";
 import type { AttentionMapRequest, LayerContext } from "@heddle/nn";
 import { prepareInputs } from "./inputs.ts";
 import type { ModelInputs, PreparedInputs } from "./inputs.ts";
@@ -100,6 +100,7 @@ export function forward(model: Runnable, given: ModelInputs, options: ForwardOpt
     tokenTypes: config.tokenTypes ?? 1,
   });
   checkCache(model, inputs, options);
+  checkOneOf(`${family}: logits`, options.logits ?? "all", ["all", "last", "none"]);
   const { batch, length } = inputs;
   const { cache, training, logits = "all" } = options;
   const positions = positionsOf(model, inputs, options);

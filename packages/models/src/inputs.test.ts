@@ -1,3 +1,4 @@
+import { causal, not } from "@heddle/attention";
 import { useBackend } from "@heddle/conformance";
 import { createWeights } from "@heddle/core";
 import type { HeddleError } from "@heddle/core";
@@ -121,6 +122,25 @@ describe("inputs of a model", () => {
     );
   });
 
+  it("refuses inputs that are not there, and logits of another kind", () => {
+    expect(ofGpt(undefined)).toBe(
+      "gpt: ids must be an array of integers, a list of such arrays, or a tensor, got undefined",
+    );
+    expect(ofGpt({ ids: [1] }, { logits: "first" as "last" })).toBe(
+      'gpt: logits must be one of "all", "last", "none", got "first"',
+    );
+  });
+
+  it("refuses attention that allows nothing", () => {
+    const [code, message] = refusal(gpt({ ...options, attention: not(causal()) }, createWeights()), {
+      ids: [1, 2],
+    });
+    expect([code, message]).toEqual([
+      "invalid-argument",
+      'attention: pattern and must allow at least one pair of 2 queries and 2 keys, got {"of":[{"name":"causal"},{"name":"not","of":{"name":"causal"}}]}',
+    ]);
+  });
+
   it("refuses maps of layers, heads and rows that there are not", () => {
     const ids = [1, 2];
     expect(ofGpt({ ids }, { attentionMaps: { layers: [2] } })).toBe(
@@ -143,6 +163,7 @@ describe("a model's options", () => {
     expect(build({ heads: 3 })).toThrow("gpt: width must be a multiple of the 3 heads, got 8");
     expect(build({ width: 0 })).toThrow("gpt: width must be an integer >= 1, got 0");
     expect(build({ layers: 1e9 })).toThrow("gpt: layers must be an integer from 1 to 10000, got 1000000000");
+    expect(build({ epsilon: -1 })).toThrow("gpt: epsilon must be a number >= 0, got -1");
     expect(build({ dropout: 1 })).toThrow(
       "gpt: dropout must be a number from 0 to 0.9999999403953552, got 1",
     );

@@ -109,7 +109,7 @@ export interface InputLimits {
  */
 export function prepareInputs(inputs: ModelInputs, limits: InputLimits): PreparedInputs {
   const { model, vocabularySize } = limits;
-  const ids = grid(`${model}: ids`, inputs.ids);
+  const ids = grid(`${model}: ids`, inputs?.ids);
   const { batch, length } = ids;
   checkRange(
     ids,

@@ -73,6 +73,7 @@ export function completeBertConfig(options: BertOptions): BertConfig {
   };
   checkInteger("bert: tokenTypes", config.tokenTypes, { min: 1 });
   checkOneOf("bert: activation", config.activation, activations);
+  checkNumber("bert: epsilon", config.epsilon, { min: 0 });
   checkOneOf("bert: head", config.head, ["mlm", "none"]);
   for (const key of ["dropout", "attentionDropout"] as const)
     checkNumber(`bert: ${key}`, config[key], { min: 0, max: 1 - 2 ** -24 });

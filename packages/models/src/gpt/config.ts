@@ -68,6 +68,7 @@ export function completeGptConfig(options: GptOptions): GptConfig {
     ...options,
   };
   checkOneOf("gpt: activation", config.activation, activations);
+  checkNumber("gpt: epsilon", config.epsilon, { min: 0 });
   for (const key of ["dropout", "embeddingDropout", "attentionDropout"] as const)
     checkNumber(`gpt: ${key}`, config[key], { min: 0, max: 1 - 2 ** -24 });
   return config;

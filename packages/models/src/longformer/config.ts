@@ -52,6 +52,7 @@ export function completeLongformerConfig(options: LongformerOptions): Longformer
   checkInteger("longformer: padId", config.padId, { min: 0, max: config.vocabularySize - 1 });
   checkInteger("longformer: tokenTypes", config.tokenTypes, { min: 1 });
   checkOneOf("longformer: activation", config.activation, activations);
+  checkNumber("longformer: epsilon", config.epsilon, { min: 0 });
   checkOneOf("longformer: head", config.head, ["mlm", "none"]);
   for (const key of ["dropout", "attentionDropout"] as const)
     checkNumber(`longformer: ${key}`, config[key], { min: 0, max: 1 - 2 ** -24 });
