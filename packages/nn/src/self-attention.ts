@@ -41,6 +41,27 @@ export interface SelfAttentionSpec {
   readonly names?: ProjectionNames;
 }
 
+type Allowed = MechanismShape["allowed"];
+
+const inEncoder: Allowed = { plain: full(), padded: padding() };
+const inDecoder: Allowed = { plain: causal(), padded: and(causal(), padding()) };
+
+const maskedPatterns = new WeakMap<Allowed, WeakMap<AttentionPattern, Allowed>>([
+  [inEncoder, new WeakMap()],
+  [inDecoder, new WeakMap()],
+]);
+
+/** A pattern within what a layer allows; the same for all layers, which then share its masks. */
+function maskedBy(pattern: AttentionPattern, allowed: Allowed): Allowed {
+  const known = maskedPatterns.get(allowed)!;
+  const masked = known.get(pattern) ?? {
+    plain: allowed === inEncoder ? pattern : and(allowed.plain, pattern),
+    padded: and(allowed.padded, pattern),
+  };
+  known.set(pattern, masked);
+  return masked;
+}
+
 type Projected = readonly [q: Tensor, k: Tensor, v: Tensor];
 
 /** Declares the projections: a function to q, k and v, and where each one's weights are. */
@@ -119,8 +140,7 @@ export function selfAttention(
   const headWidth = width / heads;
   const { project, sources } = projections(weights, names, [width, keyHeads * headWidth], width);
 
-  const plain = isCausal ? causal() : full();
-  const allowed = { plain, padded: isCausal ? and(causal(), padding()) : padding() };
+  const allowed = isCausal ? inDecoder : inEncoder;
   const settings = ({ training }: LayerContext): Partial<AttentionCall> => ({
     ...(scale !== undefined && { scale }),
     ...(training &&
@@ -167,10 +187,7 @@ export function selfAttention(
     };
   }
 
-  const masked: Record<"plain" | "padded", AttentionPattern> = {
-    plain: isCausal ? and(plain, attention) : attention,
-    padded: and(allowed.padded, attention),
-  };
+  const masked = maskedBy(attention, allowed);
   return (x, context) => {
     const [q, k, v] = heads3(project(x), context);
     const { attributes, modifiers, padded, cache, maps } = context;

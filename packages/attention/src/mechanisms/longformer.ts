@@ -25,6 +25,12 @@ const globalKey = pattern("global-key", {}, ({ key }) => key.attribute(GLOBAL).e
 /** Padded queries give zeros here, unlike in dense attention (Hugging Face's LongformerSelfAttention). */
 const keptQuery = pattern("kept-query", {}, ({ query }) => query.attribute("keep").equals(1));
 
+/** What local queries see, and what global ones do. */
+interface Parts {
+  readonly local: AttentionPattern;
+  readonly global: AttentionPattern;
+}
+
 /**
  * Sliding-window attention with global tokens: https://arxiv.org/abs/2004.05150 §3.1. A local token sees its window and
  * every global token; a global token sees everything, through projections of its own (`query_global`, `key_global`,
@@ -37,6 +43,22 @@ export function longformer({ window, dilation = 1 }: LongformerOptions): Attenti
   checkInteger("longformer: window", window, { min: 2 });
   if (window % 2 !== 0) reject("longformer: window", "be even", window);
   const band = dilated({ window: { before: window / 2, after: window / 2 }, dilation });
+  const parts = (base: AttentionPattern): Parts => ({
+    local: and(base, localQuery, or(band, globalKey)),
+    global: and(base, globalQuery),
+  });
+  const known = new WeakMap<MechanismShape["allowed"], { readonly plain: Parts; readonly padded: Parts }>();
+  /** The same patterns for every layer with this mechanism, so that they share their masks. */
+  const partsWithin = (
+    allowed: MechanismShape["allowed"],
+  ): { readonly plain: Parts; readonly padded: Parts } => {
+    const made = known.get(allowed) ?? {
+      plain: parts(allowed.plain),
+      padded: parts(and(allowed.padded, keptQuery)),
+    };
+    known.set(allowed, made);
+    return made;
+  };
   return {
     kind: "mechanism",
     name: "longformer",
@@ -57,21 +79,16 @@ export function longformer({ window, dilation = 1 }: LongformerOptions): Attenti
         project("key", keyHeads),
         project("value", keyHeads),
       ];
-      const patterns = (base: AttentionPattern): { local: AttentionPattern; global: AttentionPattern } => ({
-        local: and(base, localQuery, or(band, globalKey)),
-        global: and(base, globalQuery),
-      });
-      const plain = patterns(allowed.plain);
-      const padded = patterns(and(allowed.padded, keptQuery));
+      const { plain, padded } = partsWithin(allowed);
       return ({ x, q, k, v, padded: isPadded, turn = (y) => y, ...call }) => {
         const { attributes, anyLocal, anyGlobal } = marked(call, isPadded, q);
         const { local, global } = isPadded ? padded : plain;
-        const parts: Tensor[] = [];
+        const outputs: Tensor[] = [];
         // Each part is zero in the rows of the other, so that their sum is both.
         // Where nothing is kept, this is what says so.
-        if (anyLocal || !anyGlobal) parts.push(attention({ ...call, q, k, v, attributes, pattern: local }));
+        if (anyLocal || !anyGlobal) outputs.push(attention({ ...call, q, k, v, attributes, pattern: local }));
         if (anyGlobal)
-          parts.push(
+          outputs.push(
             attention({
               ...call,
               q: turn(query(x)),
@@ -81,7 +98,7 @@ export function longformer({ window, dilation = 1 }: LongformerOptions): Attenti
               pattern: global,
             }),
           );
-        const [one, other] = parts.map(mergeHeads);
+        const [one, other] = outputs.map(mergeHeads);
         return other ? residual(one!, other) : one!;
       };
     },

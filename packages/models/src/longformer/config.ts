@@ -1,4 +1,5 @@
 import { longformer as longformerAttention } from "@heddle/attention";
+import type { AttentionMechanism } from "@heddle/attention";
 import { activations, checkInteger, checkNumber, checkOneOf, reject } from "@heddle/core";
 import { learned } from "@heddle/positions";
 import * as v from "valibot";
@@ -27,6 +28,12 @@ export interface LongformerOptions extends BertOptions {
 const windowsOf = (window: number | readonly number[], layers: number): readonly number[] =>
   typeof window === "number" ? Array.from({ length: layers }, () => window) : window;
 
+/** Layers with the same window share one mechanism, and with it their masks. */
+function mechanismsOf(window: readonly number[]): readonly AttentionMechanism[] {
+  const known = new Map(window.map((size) => [size, longformerAttention({ window: size })]));
+  return window.map((size) => known.get(size)!);
+}
+
 export function completeLongformerConfig(options: LongformerOptions): LongformerConfig {
   const { width, layers, dropout = 0 } = options;
   checkInteger("longformer: layers", layers, { min: 1, max: greatestLayers });
@@ -44,7 +51,7 @@ export function completeLongformerConfig(options: LongformerOptions): Longformer
     pooler: false,
     head: "mlm" as const,
     padId: 1,
-    attention: window.map((size) => longformerAttention({ window: size })),
+    attention: mechanismsOf(window),
     position: learned(),
     ...options,
     window,
@@ -122,7 +129,7 @@ export function writeLongformerConfig(config: LongformerConfig): Record<string, 
 }
 
 export const plainLongformerSwap = ({ window }: LongformerConfig): PlainSwap => ({
-  attention: window.map((size) => longformerAttention({ window: size })),
+  attention: mechanismsOf(window),
   position: learned(),
 });
 
