@@ -1,9 +1,8 @@
 /** The quickstart: trains a small GPT on Moby-Dick, saves it, loads it again, samples, and re-weaves its attention. */
-import { mkdir, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
 import { HeddleError } from "@heddle/core";
 import colours from "picocolors";
 import { readOptions, usage } from "./options.ts";
+import { checkOutputs, writeOutput } from "./outputs.ts";
 import { quickstart } from "./quickstart.ts";
 
 async function main(): Promise<number> {
@@ -12,14 +11,12 @@ async function main(): Promise<number> {
     console.log(usage);
     return 0;
   }
+  await checkOutputs(options);
   const result = await quickstart(options, {
     isTTY: process.stdout.isTTY ?? false,
     write: (text) => void process.stdout.write(text),
   });
-  if (options.json !== undefined) {
-    await mkdir(dirname(options.json), { recursive: true });
-    await writeFile(options.json, `${JSON.stringify(result, null, 2)}\n`);
-  }
+  if (options.json !== undefined) await writeOutput(options.json, result);
   return 0;
 }
 

@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { HeddleError, checkInteger, checkOneOf } from "@heddle/core";
+import { HeddleError, checkOneOf, reject } from "@heddle/core";
 import type { EntryJson } from "@heddle/core";
 
 /** What the command line asks for. */
@@ -26,7 +26,8 @@ export const usage = `npm run quickstart -- [options]
 
 function wholeNumber(flag: string, text: string, min: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  checkInteger(`quickstart: --${flag}`, value, { min });
+  if (!Number.isSafeInteger(value) || value < min)
+    reject(`quickstart: --${flag}`, `be an integer >= ${min}`, text);
   return value;
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { byteTokenizer } from "@heddle/tokenizers";
@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { mobyDick, split } from "./corpus.ts";
 import { lossCurve } from "./loss-curve.ts";
 import { readOptions } from "./options.ts";
+import { checkOutputs, writeOutput } from "./outputs.ts";
 import { createProgress, progressLine } from "./progress.ts";
 import { quickstart } from "./quickstart.ts";
 
@@ -31,13 +32,45 @@ describe("readOptions", () => {
   });
 
   it.each([
-    [["--steps", "0"], "quickstart: --steps must be an integer >= 1, got 0"],
-    [["--steps", "many"], "quickstart: --steps must be an integer >= 1, got NaN"],
+    [["--steps", "0"], 'quickstart: --steps must be an integer >= 1, got "0"'],
+    [["--steps", "many"], 'quickstart: --steps must be an integer >= 1, got "many"'],
+    [["--seed", "1.5"], 'quickstart: --seed must be an integer >= 0, got "1.5"'],
     [["--backend", "cuda"], 'quickstart: --backend must be one of "cpu", "wasm", "webgpu", got "cuda"'],
     [["--attention", "full"], "quickstart: --attention must be JSON, got full"],
     [["--speed", "9"], "Unknown option '--speed'"],
   ])("refuses %j", (flags, message) => {
     expect(() => readOptions(flags)).toThrow(message);
+  });
+});
+
+describe("outputs", () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "heddle-quickstart-"));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  it("may lie in folders that are new", async () => {
+    const json = join(folder, "a/b/result.json");
+    await checkOutputs({ out: join(folder, "c/d"), json });
+    await writeOutput(json, { steps: 1 });
+    expect(readFileSync(json, "utf8")).toBe('{\n  "steps": 1\n}\n');
+  });
+
+  it("are refused before anything is trained", async () => {
+    const file = join(folder, "file");
+    writeFileSync(file, "mine");
+    await expect(checkOutputs({ out: file })).rejects.toMatchObject({
+      code: "io",
+      message: expect.stringContaining(
+        `quickstart: --out must be a folder that can be written to, got "${file}" (EEXIST`,
+      ),
+    });
+    await expect(checkOutputs({ out: folder, json: folder })).rejects.toThrow(
+      `quickstart: --json must be a file that can be written to, got "${folder}" (EISDIR`,
+    );
+    await expect(writeOutput(join(file, "x.json"), {})).rejects.toThrow("(ENOTDIR");
+    expect(readFileSync(file, "utf8")).toBe("mine");
   });
 });
 

@@ -71,7 +71,7 @@ async function trainModel(model: Model, corpus: Corpus, options: Options, screen
   const batches = tokenWindows(corpus.train, { length: model.config.maxLength, batch: BATCH, seed });
   const learningRate = warmupCosine({
     peak: PEAK_RATE,
-    warmup: Math.min(20, Math.ceil(steps / 5)),
+    warmup: Math.min(20, Math.floor(steps / 5)),
     steps,
     floor: PEAK_RATE / 10,
   });
