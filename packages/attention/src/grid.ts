@@ -5,8 +5,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { reject } from "@heddle/core";
-import { evaluateBoolean, evaluateInteger } from "./expression/evaluate.ts";
-import type { PairContext } from "./expression/evaluate.ts";
+import { createCompiler, startRun } from "./expression/compile.ts";
+import type { Compiled, Frame } from "./expression/compile.ts";
 import { patternMask } from "./expression/mask.ts";
 import type { MaskShape, PatternMask, TokenAttributes } from "./expression/mask.ts";
 import { reads } from "./expression/tree.ts";
@@ -64,8 +64,30 @@ export function keptMask(pattern: AttentionPattern, shape: MaskShape): PatternMa
       `allow at least one pair of ${shape.queryRows} queries and ${shape.keyLength} keys`,
       pattern.options,
     );
-  kept.set(pattern, { shape: { ...shape, attributes: copyAttributes(shape.attributes) }, mask });
+  // Copies: the caller may write to what it gave before it calls again.
+  const own = { queryOffset: [...offsetsOf(shape)], attributes: copyAttributes(shape.attributes) };
+  kept.set(pattern, { shape: { ...shape, ...own }, mask });
   return mask;
+}
+
+/** An expression as a program that fills rows. */
+function compileNode(node: IntegerNode | BooleanNode): Compiled {
+  const compiler = createCompiler();
+  switch (node.op) {
+    case "constant":
+    case "variable":
+    case "attribute":
+    case "add":
+    case "subtract":
+    case "multiply":
+    case "minimum":
+    case "maximum":
+    case "divide":
+    case "modulo":
+      return compiler.integer(node);
+    default:
+      return compiler.boolean(node);
+  }
 }
 
 /** Values of an integer or boolean expression on a grid, [B or 1, H or 1, Lq, Lk]. */
@@ -77,41 +99,46 @@ function gridOf(node: IntegerNode | BooleanNode, shape: MaskShape): { values: In
   const batch = Math.max(usesAttributes ? (attributes.batch ?? 1) : 1, offsets.length);
   const heads = variables.has("head") ? allHeads : 1;
   const values = new Int32Array(batch * heads * rows * keys);
-  const isInteger = !["literal", "equal", "less", "lessOrEqual", "and", "or", "not", "table"].includes(
-    node.op,
-  );
-  const at = (side: "query" | "key", b: number, token: number, length: number): Record<string, number> =>
+  const rowsGiven = attributes.batch ?? 1;
+  /** One batch row of the attributes that the expression reads. */
+  const attributesOf = (side: "query" | "key", b: number, length: number): Record<string, Int32Array> =>
     Object.fromEntries(
       [...sides[side]].map((name) => {
         const array = attributes[side]?.[name];
-        if (array?.length !== (attributes.batch ?? 1) * length)
+        if (array?.length !== rowsGiven * length)
           reject(
             `attention: attributes.${side}.${name}`,
             `hold ${length} integers a batch row, since a modifier reads it`,
             array,
           );
-        return [name, array[((attributes.batch ?? 1) > 1 ? b : 0) * length + token]!];
+        const start = (rowsGiven > 1 ? b : 0) * length;
+        return [name, array.subarray(start, start + length)];
       }),
     );
+  const code = compileNode(node);
   let next = 0;
   for (let b = 0; b < batch; b++) {
     const offset = offsets[Math.min(b, offsets.length - 1)]!;
-    for (let head = 0; head < heads; head++)
-      for (let row = 0; row < rows; row++) {
-        const query = at("query", b, row, rows);
-        for (let key = 0; key < keys; key++) {
-          const context: PairContext = {
-            query: offset + row,
-            key,
-            head,
-            queryLength: offset + rows,
-            keyLength: keys,
-            attributes: { query, key: at("key", b, key, keys) },
-          };
-          values[next++] = isInteger
-            ? evaluateInteger(node as IntegerNode, context)
-            : Number(evaluateBoolean(node as BooleanNode, context));
-        }
+    const frame: Frame = {
+      query: 0,
+      row: 0,
+      head: 0,
+      queryLength: offset + rows,
+      keyLength: keys,
+      keyStart: 0,
+      keyStep: 1,
+      keyCount: keys,
+      attributes: { query: attributesOf("query", b, rows), key: attributesOf("key", b, keys) },
+      run: 0,
+    };
+    for (frame.head = 0; frame.head < heads; frame.head++)
+      for (frame.row = 0; frame.row < rows; frame.row++, next += keys) {
+        frame.query = offset + frame.row;
+        startRun(frame);
+        if (code.varies) {
+          const { fill: rowOf } = code;
+          values.set(rowOf(frame).subarray(0, keys), next);
+        } else values.fill(code.scalar(frame), next, next + keys);
       }
   }
   return { values, shape: [batch, heads, rows, keys] };
