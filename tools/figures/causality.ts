@@ -48,7 +48,7 @@ async function onBackend(
 }
 
 /** Causality on cpu and wasm in full, on webgpu of the named patterns and the mechanisms. Takes some minutes. */
-export async function causalityFigure(context: FigureContext): Promise<Figure[]> {
+async function causalityFigure(context: FigureContext): Promise<Figure[]> {
   const all = attentionSamples();
   const figures = [await onBackend(cpu(), all, context), await onBackend(wasm(), all, context)];
   await ensureSoftwareGpu();

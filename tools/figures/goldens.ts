@@ -83,7 +83,7 @@ async function smallFamily(settings: GoldenFamily, backend: BackendName): Promis
 }
 
 /** The small goldens on all three backends: under a minute. */
-export const smallGoldens: Measurement = async ({ progress }: FigureContext) => {
+const smallGoldens: Measurement = async ({ progress }: FigureContext) => {
   const figures: Figure[] = [];
   for (const backend of ["cpu", "wasm", "webgpu"] as const)
     await onBackend(backend, async () => {
