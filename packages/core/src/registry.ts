@@ -46,13 +46,31 @@ export interface Registry {
   create<K extends RegistryKind>(kind: K, json: EntryJson): Promise<RegistryKinds[K]>;
 }
 
-/** Refuses an option that the made value does not have, so that a misspelt one is not ignored. */
-function checkOptions(where: string, given: object, made: unknown): void {
-  if (typeof made !== "object" || made === null || !("options" in made)) return;
-  const known = Object.keys(made.options as object);
-  const unknown = Object.keys(given).find((option) => !known.includes(option));
-  if (unknown !== undefined)
-    reject(where, `have only the options ${known.join(", ") || "none"}`, unknown, "invalid-data");
+const isPlainObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/**
+ * Refuses an option that the value made of it does not have, nested ones included, so that a misspelt one is not
+ * ignored.
+ * @param made The options that the value says it has.
+ * @throws HeddleError `invalid-data`.
+ */
+export function checkOptions(
+  where: string,
+  given: Readonly<Record<string, unknown>>,
+  made: Readonly<Record<string, unknown>>,
+): void {
+  for (const [option, value] of Object.entries(given)) {
+    if (!Object.hasOwn(made, option))
+      reject(
+        where,
+        `have only the options ${Object.keys(made).join(", ") || "none"}`,
+        option,
+        "invalid-data",
+      );
+    const settled = made[option];
+    if (isPlainObject(value) && isPlainObject(settled)) checkOptions(`${where}.${option}`, value, settled);
+  }
 }
 
 /**
@@ -97,7 +115,8 @@ export function createRegistry(...plugins: readonly Plugin[]): Registry {
           "invalid-data",
         );
       const made = (await entry.make(options as never, registry)) as RegistryKinds[K];
-      checkOptions(`registry: ${kind} ${show(name)}`, options, made);
+      const { options: settled } = Object(made) as { readonly options?: unknown };
+      if (isPlainObject(settled)) checkOptions(`registry: ${kind} ${show(name)}`, options, settled);
       return made;
     },
   };

@@ -3,9 +3,8 @@
  *
  * Each value wraps one immutable node; every method returns a new one.
  */
-import { checkInteger, checkNumber, reject } from "@heddle/core";
+import { checkInteger, checkNumber } from "@heddle/core";
 import { checkTable } from "./table.ts";
-import { attributeNameRule } from "./tree.ts";
 import type {
   AttributeSide,
   BooleanNode,
@@ -18,6 +17,7 @@ import type {
   NumberUnaryOp,
   VariableName,
 } from "./tree.ts";
+import { checkAttributeName } from "./validate.ts";
 
 /** An integer expression or an int32 constant. */
 export type IntegerLike = IntegerExpression | number;
@@ -110,8 +110,7 @@ export class TokenExpression extends IntegerExpression {
 
   /** The integer that the call gives to this token under a name. */
   attribute(name: string): IntegerExpression {
-    if (typeof name !== "string" || !attributeNameRule.test(name))
-      reject("attribute: name", "be letters, digits, _ and -, starting with a letter, 64 at most", name);
+    checkAttributeName("attribute: name", name);
     return new IntegerExpression({ op: "attribute", of: this.#side, name });
   }
 }
@@ -223,8 +222,7 @@ export const score: NumberExpression = new NumberExpression({ op: "score" });
 
 /** Entry `index` of a tensor [B|1, H|1, Lq|1, n] given with the call; 0 where `index` is outside it. */
 export function lookup(table: string, index: IntegerLike): NumberExpression {
-  if (typeof table !== "string" || !attributeNameRule.test(table))
-    reject("lookup: table", "be letters, digits, _ and -, starting with a letter, 64 at most", table);
+  checkAttributeName("lookup: table", table);
   return new NumberExpression({ op: "lookup", table, index: integerNode(index) });
 }
 

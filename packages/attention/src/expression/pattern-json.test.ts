@@ -58,11 +58,18 @@ describe("patterns as JSON", () => {
       "attention.of[1]: slidingWindow: before must be an integer from 0 to 1048576, got -1",
     );
     expect(refusal({ name: "sliding-window", before: 1, befor: 2 })).toBe(
-      'attention must have only the options of sliding-window (before, after), got "befor"',
+      'attention must have only the options before, after, got "befor"',
     );
     expect(refusal({ name: "causal", strict: true })).toBe(
-      'attention must have only the options of causal (none), got "strict"',
+      'attention must have only the options none, got "strict"',
     );
+    expect(refusal({ name: "dilated", window: { before: 1, aftr: 2 }, dilation: 2 })).toBe(
+      'attention.window must have only the options before, after, got "aftr"',
+    );
+    for (const name of ["documents", "global-tokens", "prefix"])
+      expect(refusal({ name, attribute: "no name" })).toMatch(
+        /^attention: \w+: attribute must be letters, .*, got "no name"$/,
+      );
     expect(refusal({ name: "and", of: {} })).toBe(
       "attention.of must be a list of at most 1024 patterns, got {}",
     );

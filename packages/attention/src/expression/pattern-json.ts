@@ -1,5 +1,5 @@
 /** Patterns as JSON: `{ name, ...options }`, and `{ name: "or", of: [...] }` for those that are joined. */
-import { HeddleError, reject } from "@heddle/core";
+import { HeddleError, checkOptions, reject } from "@heddle/core";
 import { and, checkPattern, not, or } from "./pattern.ts";
 import type { AttentionPattern } from "./tree.ts";
 
@@ -61,13 +61,7 @@ function read(json: unknown, factories: PatternFactories, where: string, depth: 
   const factory = factories[name] as (options: Readonly<Record<string, unknown>>) => AttentionPattern;
   const made = inPlace(where, () => factory(options));
   checkPattern(where, made);
-  const unknown = Object.keys(options).find((option) => !Object.hasOwn(made.options, option));
-  if (unknown !== undefined)
-    bad(
-      where,
-      `have only the options of ${name} (${Object.keys(made.options).join(", ") || "none"})`,
-      unknown,
-    );
+  checkOptions(where, options, made.options);
   return made;
 }
 

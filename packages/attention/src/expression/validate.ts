@@ -24,6 +24,12 @@ export interface ExpressionBounds {
   readonly heads?: number;
 }
 
+/** Checks the name of a token attribute or of a looked-up tensor. */
+export function checkAttributeName(where: string, name: unknown): asserts name is string {
+  if (typeof name !== "string" || !attributeNameRule.test(name))
+    reject(where, "be letters, digits, _ and -, starting with a letter, 64 at most", name);
+}
+
 interface Interval {
   readonly low: number;
   readonly high: number;
@@ -131,12 +137,9 @@ function checkLeaf(where: string, node: ExpressionNode): void {
     if (Math.fround(node.value) !== node.value) reject(`${where}: number`, "be a float32", node.value);
   } else if (node.op === "modulo" || (node.op === "divide" && "divisor" in node))
     checkInteger(`${where}: divisor`, node.divisor, { min: 1, max: int32.high });
-  else if (node.op === "attribute") {
-    if (!attributeNameRule.test(node.name))
-      reject(`${where}: attribute`, "have a name of letters", node.name);
-  } else if (node.op === "lookup") {
-    if (!attributeNameRule.test(node.table)) reject(`${where}: lookup`, "have a name of letters", node.table);
-  } else if (node.op === "table") checkTable(`${where}: table`, node.table);
+  else if (node.op === "attribute") checkAttributeName(`${where}: attribute`, node.name);
+  else if (node.op === "lookup") checkAttributeName(`${where}: lookup`, node.table);
+  else if (node.op === "table") checkTable(`${where}: table`, node.table);
 }
 
 function floorDivide({ low, high }: Interval, divisor: number): Interval {

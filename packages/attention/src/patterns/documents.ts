@@ -1,5 +1,6 @@
 import { pattern } from "../expression/pattern.ts";
 import type { AttentionPattern } from "../expression/tree.ts";
+import { checkAttributeName } from "../expression/validate.ts";
 
 export interface DocumentsOptions {
   /** Name of the token attribute, of queries and keys, that numbers the documents. @default "document" */
@@ -11,6 +12,7 @@ export interface DocumentsOptions {
  * https://arxiv.org/abs/2107.02027 §3.2.
  */
 export function documents({ attribute = "document" }: DocumentsOptions = {}): AttentionPattern {
+  checkAttributeName("documents: attribute", attribute);
   return pattern("documents", { attribute }, ({ query, key }) =>
     query.attribute(attribute).equals(key.attribute(attribute)),
   );

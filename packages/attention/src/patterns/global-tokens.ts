@@ -2,6 +2,7 @@ import { checkInteger, reject } from "@heddle/core";
 import { isOneOf } from "../expression/heads.ts";
 import { pattern } from "../expression/pattern.ts";
 import type { AttentionPattern } from "../expression/tree.ts";
+import { checkAttributeName } from "../expression/validate.ts";
 
 /** Which tokens are global: one of the two. */
 export type GlobalTokensOptions =
@@ -18,10 +19,12 @@ export function globalTokens(which: readonly number[] | GlobalTokensOptions): At
   const { positions, attribute } = isList(which) ? { positions: which } : which;
   if ((positions === undefined) === (attribute === undefined))
     reject("globalTokens", "have either positions or an attribute", which);
-  if (attribute !== undefined)
+  if (attribute !== undefined) {
+    checkAttributeName("globalTokens: attribute", attribute);
     return pattern("global-tokens", { attribute }, ({ query, key }) =>
       key.attribute(attribute).notEquals(0).or(query.attribute(attribute).notEquals(0)),
     );
+  }
   if (!Array.isArray(positions) || positions.length === 0)
     reject("globalTokens: positions", "be a list with at least one position", positions);
   for (const [at, position] of positions.entries())

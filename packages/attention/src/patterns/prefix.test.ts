@@ -27,6 +27,6 @@ describe("prefix", () => {
     expect(() => prefix({ length: 1, attribute: "prefix" } as never)).toThrow("prefix must have either");
     expect(() =>
       prefix({ attribute: "__proto__" }).resolve({ heads: 1, queryLength: 1, keyLength: 1 }),
-    ).toThrow("attribute: name must be letters");
+    ).toThrow("prefix: attribute must be letters");
   });
 });

@@ -1,6 +1,7 @@
 import { checkInteger, reject } from "@heddle/core";
 import { pattern } from "../expression/pattern.ts";
 import type { AttentionPattern } from "../expression/tree.ts";
+import { checkAttributeName } from "../expression/validate.ts";
 
 /** Where the prefix ends: one of the two. */
 export type PrefixOptions =
@@ -13,10 +14,12 @@ export type PrefixOptions =
 export function prefix({ length, attribute }: PrefixOptions): AttentionPattern {
   if ((length === undefined) === (attribute === undefined))
     reject("prefix", "have either a length or an attribute", { length, attribute });
-  if (attribute !== undefined)
+  if (attribute !== undefined) {
+    checkAttributeName("prefix: attribute", attribute);
     return pattern("prefix", { attribute }, ({ query, key }) =>
       key.isAtMost(query).or(key.attribute(attribute).notEquals(0)),
     );
+  }
   checkInteger("prefix: length", length, { min: 0, max: 2 ** 20 });
   return pattern("prefix", { length }, ({ query, key }) => key.isAtMost(query).or(key.isLess(length)));
 }
