@@ -6,6 +6,8 @@ import { differentiate, withKernels } from "@heddle/core";
 import { describe, expect, it } from "vitest";
 import { createKeyValueCache } from "./cache.ts";
 import type { KeyValueCache } from "./cache.ts";
+import { fromInteger, score, variables } from "./expression/builders.ts";
+import { modifier } from "./expression/modifier.ts";
 import { and } from "./expression/pattern.ts";
 import type { AttentionPattern } from "./expression/tree.ts";
 import { attention } from "./operation.ts";
@@ -251,6 +253,13 @@ describe("what KeyValueCache refuses", () => {
       );
       expect(() => attention({ ...call, pattern: and(causal(), changing) })).toThrow(
         "attention: pattern and must not change with the length",
+      );
+      const growing = modifier("growing", {}, score.times(fromInteger(variables.keyLength)));
+      expect(() => attention({ ...call, pattern: causal(), modifiers: [growing] })).toThrow(
+        "attention: modifier growing must not read a length to be used with a cache",
+      );
+      expect(() => attention({ ...call, q: tf.ones([1, 1, 2, 2]), pattern: causal() })).toThrow(
+        "attention: q must have the 1 tokens of k, which the cache takes, got [1,1,2,2]",
       );
     });
     expect(cache.bytes).toBe(0);

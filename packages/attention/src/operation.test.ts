@@ -113,6 +113,22 @@ describe.each(backends)("attention on %s", (backend) => {
     // exp(100) of itself overflows float32 wherever a later key is seen.
     const late = distance.isGreater(0).select(score.plus(100).exp().times(1e30), score);
     await expectAttention(drawAttention(square, { pattern: causal() }, [{ score: late.node }]));
+    // Infinity over Infinity, which is NaN, in the value and in the derivative.
+    const odds = fromInteger(distance.maximum(0)).times(100).exp();
+    const unknown = score.times(odds.dividedBy(odds.plus(1)));
+    await expectAttention(drawAttention(square, { pattern: causal() }, [{ score: unknown.node }]));
+  });
+
+  it("sees that the offsets changed in the list that it was given before", () => {
+    const { call, tensors } = tensorCall(drawAttention(sizes, { pattern: causal() }));
+    const offsets = [0, 2];
+    const run = (queryOffset: number[]): number[] =>
+      Array.from(tf.tidy(() => attention({ ...call, queryOffset }).dataSync()));
+    const first = run(offsets);
+    offsets[0] = 2;
+    expect(run(offsets)).toEqual(run([2, 2]));
+    expect(run(offsets)).not.toEqual(first);
+    tf.dispose(Object.values(tensors));
   });
 
   it("drops the probabilities that its random stream names", async () => {
@@ -290,7 +306,7 @@ describe("attention's bad calls", () => {
       () => ({ k: ones(2, 3, 7, 3), v: ones(2, 3, 7, 2) }),
       "attention: heads of q must be a multiple of the 3 heads of k, got 4",
     ],
-    ["no pattern", () => ({ pattern: undefined }), "attention: pattern must be a pattern, got undefined"],
+    ["no pattern", () => ({ pattern: undefined }), "attention: pattern must be an attention pattern, got undefined"],
     [
       "a pattern for other heads",
       () => ({ pattern: patternSamples[6], q: ones(2, 2, 5, 3) }),

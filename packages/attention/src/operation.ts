@@ -13,7 +13,7 @@ import type { Operation } from "@heddle/core";
 import type { LayerCache } from "./cache.ts";
 import type { AttentionCall } from "./call.ts";
 import type { AttentionModifier } from "./expression/modifier.ts";
-import { and, pattern as definePattern } from "./expression/pattern.ts";
+import { and, checkPattern, pattern as definePattern } from "./expression/pattern.ts";
 import { reads } from "./expression/tree.ts";
 import type { AttentionPattern } from "./expression/tree.ts";
 import { attentionGradient, referenceAttention } from "./reference.ts";
@@ -78,13 +78,14 @@ function validate(call: AttentionCall): void {
   checkFloatsOf("attention: v", v, [batch, keyHeads, keys, null]);
   if (heads % keyHeads !== 0)
     reject("attention: heads of q", `be a multiple of the ${keyHeads} heads of k`, heads);
-  if (pattern?.kind !== "pattern") reject("attention: pattern", "be a pattern", pattern);
+  checkPattern("attention: pattern", pattern);
+  if (!Array.isArray(modifiers)) reject("attention: modifiers", "be a list of modifiers", modifiers);
   modifiers.forEach((modifier, i) => checkModifier(`attention: modifiers[${i}]`, modifier, q.shape));
   if (scale !== undefined) checkNumber("attention: scale", scale);
   if (dropout) checkNumber("attention: dropout.rate", dropout.rate, { min: 0, max: 1 - 2 ** -24 });
   if (keyLength !== undefined) checkInteger("attention: keyLength", keyLength, { min: 1, max: keys });
   const offsets = typeof queryOffset === "number" ? [queryOffset] : queryOffset;
-  if (typeof queryOffset !== "number" && offsets.length !== batch)
+  if (!Array.isArray(offsets) || (offsets === queryOffset && offsets.length !== batch))
     reject("attention: queryOffset", `be a number or hold ${batch}, one a batch row`, queryOffset);
   offsets.forEach((offset) => checkInteger("attention: queryOffset", offset, { min: 0 }));
   const attributeRows = call.attributes?.batch ?? 1;
@@ -117,8 +118,8 @@ function withinRow(pattern: AttentionPattern): AttentionPattern {
 /**
  * softmax(modified(scale q k^T) where the pattern allows it) v: [B, H, Lq, E]. A query that sees no key gives zeros.
  * @throws HeddleError `invalid-argument` for shapes that do not fit, a missing attribute, or a pattern that allows
- * nothing at all; `invalid-state` for a cache while differentiating; `unsupported` for a cache with a pattern whose
- * rows change with the length.
+ * nothing at all; `invalid-state` for a cache while differentiating; `unsupported` for a cache with a pattern or a
+ * modifier that changes with the length.
  */
 export function attention({ cache, ...call }: CachedAttentionCall): Tensor {
   if (!cache) return run(attentionOperation, call);
@@ -127,13 +128,26 @@ export function attention({ cache, ...call }: CachedAttentionCall): Tensor {
       "invalid-state",
       "attention: cache must not be used while differentiating, since no gradient flows through it",
     );
-  if (!call.pattern.prefixStable)
+  const { pattern: asked, modifiers = [] } = call;
+  checkPattern("attention: pattern", asked);
+  const lengthReader = modifiers.find(({ score }) => {
+    const { variables } = reads(score);
+    return variables.has("queryLength") || variables.has("keyLength");
+  });
+  if (lengthReader)
     throw new HeddleError(
       "unsupported",
-      `attention: pattern ${call.pattern.name} must not change with the length to be used with a cache; run it without one (for BigBird: direction "past")`,
+      `attention: modifier ${lengthReader.name} must not read a length to be used with a cache, where the length grows; run it without one`,
+    );
+  if (call.q.shape[2] !== call.k.shape[2])
+    reject("attention: q", `have the ${call.k.shape[2]} tokens of k, which the cache takes`, call.q.shape);
+  if (!asked.prefixStable)
+    throw new HeddleError(
+      "unsupported",
+      `attention: pattern ${asked.name} must not change with the length to be used with a cache; run it without one (for BigBird: direction "past")`,
     );
   const { k, v, queryOffset, keyLength } = cache.append(call.k, call.v);
   const isRagged = queryOffset.some((offset) => offset !== queryOffset[0]);
-  const pattern = isRagged ? withinRow(call.pattern) : call.pattern;
+  const pattern = isRagged ? withinRow(asked) : asked;
   return run(attentionOperation, { ...call, pattern, k, v, queryOffset, keyLength });
 }

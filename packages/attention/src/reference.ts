@@ -61,9 +61,16 @@ function modifiedScores(call: AttentionCall, pairs: MaskShape, raw: Tensor): Ten
     const grid = { scores: stages.at(-1)!, shape: pairs, tables: (tables ?? {}) as ScoreGrid["tables"] };
     // The value may not mention the score at all; the sum gives it the scores' shape.
     const modified = tf.add(evaluateOnGrid(score, grid), tf.zerosLike(raw));
-    stages.push(tf.clipByValue(modified, -GREATEST, GREATEST));
+    stages.push(allowedOnly(tf.clipByValue(modified, -GREATEST, GREATEST), call, pairs));
   }
   return stages;
+}
+
+/** x where a pair is allowed and 0 elsewhere: what a modifier gives there, NaN included, takes no part. */
+function allowedOnly(x: Tensor, { pattern }: AttentionCall, pairs: MaskShape): Tensor {
+  const { batch, heads, rows, keys, bits } = keptMask(pattern, pairs);
+  if (!bits.includes(0)) return x;
+  return tf.where(tf.tensor(bits, [batch, heads, rows, keys], "bool"), x, tf.zerosLike(x));
 }
 
 /** Whether every row of a mask allows a key. */
@@ -134,11 +141,6 @@ function uncut(gradient: Tensor, whole: Tensor): Tensor {
       ]);
 }
 
-/** A gradient on its way through a modifier. */
-function through(upstream: Tensor, derivative: NumberNode, grid: ScoreGrid): Tensor {
-  return tf.mul(upstream, tf.clipByValue(evaluateOnGrid(derivative, grid), -STEEPEST, STEEPEST));
-}
-
 /** The backward pass. */
 export function attentionGradient({ call, saved, dy }: GradientContext<AttentionCall>): LazyGradients {
   const { q, k, v, modifiers = [], scale = 1 / Math.sqrt(q.shape[3]!) } = call;
@@ -146,6 +148,13 @@ export function attentionGradient({ call, saved, dy }: GradientContext<Attention
   const pairs = pairsOf(call);
   const keyHeads = k.shape[1]!;
   const groupedDy = grouped(dy, keyHeads);
+  /** A gradient on its way through a modifier. */
+  const through = (upstream: Tensor, derivative: NumberNode, grid: ScoreGrid): Tensor =>
+    allowedOnly(
+      tf.mul(upstream, tf.clipByValue(evaluateOnGrid(derivative, grid), -STEEPEST, STEEPEST)),
+      call,
+      pairs,
+    );
   const tableGradients: Record<string, () => Tensor> = {};
 
   /** Gradient of the scores before any modifier; fills `tableGradients` on the way down. */
