@@ -118,6 +118,21 @@ describe.each(backends)("longformer on %s", (backend) => {
     layer.weights.dispose();
   });
 
+  it("takes any number but 0 for a global token, as globalTokens does", () => {
+    const layer = attentionLayer(longformer({ window: 4 }), { width, heads });
+    const x = input();
+    const run = (global: Int32Array): Float32Array =>
+      tf.tidy(() =>
+        layer
+          .forward(x, { attributes: attributesOf({ keep: all, global }) })
+          .dataSync()
+          .slice(),
+      ) as Float32Array;
+    expect([...run(some.map((flag) => 3 * flag))]).toEqual([...run(some)]);
+    x.dispose();
+    layer.weights.dispose();
+  });
+
   it("is Hugging Face's, forward and backward, with padding and globals of each example", async () => {
     const golden = await readGolden(new URL("../goldens/attention.safetensors", import.meta.url));
     const floats = (role: string, name: string): Float32Array<ArrayBuffer> =>

@@ -15,13 +15,13 @@ export interface LongformerOptions {
   readonly dilation?: number | readonly number[];
 }
 
-/** The token attribute that names the global tokens: 1 for those. Without it there are none. */
+/** The token attribute that names the global tokens: not 0 for those. Without it there are none. */
 const GLOBAL = "global";
 
 /** Tokens with global attention: a pattern on either side. */
-const globalQuery = pattern("global-query", {}, ({ query }) => query.attribute(GLOBAL).equals(1));
+const globalQuery = pattern("global-query", {}, ({ query }) => query.attribute(GLOBAL).notEquals(0));
 const localQuery = pattern("local-query", {}, ({ query }) => query.attribute(GLOBAL).equals(0));
-const globalKey = pattern("global-key", {}, ({ key }) => key.attribute(GLOBAL).equals(1));
+const globalKey = pattern("global-key", {}, ({ key }) => key.attribute(GLOBAL).notEquals(0));
 /** Padded queries give zeros here, unlike in dense attention (Hugging Face's LongformerSelfAttention). */
 const keptQuery = pattern("kept-query", {}, ({ query }) => query.attribute("keep").equals(1));
 
@@ -36,7 +36,7 @@ interface Parts {
  * every global token; a global token sees everything, through projections of its own (`query_global`, `key_global`,
  * `value_global`), which start as copies of the layer's when added to weights that lack them.
  *
- * Global tokens are those whose attribute "global" is 1. The causal form, which Hugging Face does not have, leaves
+ * Global tokens are those whose attribute "global" is not 0. The causal form, which Hugging Face does not have, leaves
  * later keys out of both parts.
  */
 export function longformer({ window, dilation = 1 }: LongformerOptions): AttentionMechanism {
@@ -122,6 +122,6 @@ function marked(
       key: { ...attributes.key, [GLOBAL]: globals },
     },
     anyLocal: globals.some((flag, token) => flag === 0 && keep?.[token] !== 0),
-    anyGlobal: globals.includes(1),
+    anyGlobal: globals.some((flag) => flag !== 0),
   };
 }
