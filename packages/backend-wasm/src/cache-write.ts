@@ -10,8 +10,9 @@ export const cacheWriteWasm: Kernel<CacheWriteCall> = cacheWriteKernel({
   backend: "wasm",
   write(call) {
     const engine = tf.backend() as BackendWasm;
-    // Nothing allocates from here on: growth of the heap would detach the views.
-    const [target, source] = [engine.typedArrayFromHeap(call.buffer), engine.typedArrayFromHeap(call.rows)];
+    // The rows first: bringing them from another backend grows the heap, which would detach a view made before.
+    const source = engine.typedArrayFromHeap(call.rows);
+    const target = engine.typedArrayFromHeap(call.buffer);
     for (const { from, to, length } of cacheWriteSpans(call))
       target.set(source.subarray(from, from + length), to);
   },
