@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { HeddleError, checkShape, reject } from "./errors.ts";
+import { HeddleError, checkOneOf, checkShape, reject } from "./errors.ts";
 import { widenBF16, widenF16 } from "./half-precision.ts";
 import { withoutTape } from "./tape.ts";
 
@@ -123,6 +123,7 @@ export function createParameter(
     },
     assignHalf(storage, bits) {
       alive();
+      checkOneOf(`${name}: storage`, storage, ["f16", "bf16"]);
       if (bits.length !== size) reject(`${name}: bits`, `hold ${size} numbers`, bits.length);
       held?.dispose();
       held = null;

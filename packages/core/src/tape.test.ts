@@ -144,6 +144,18 @@ describe("differentiate", () => {
       "differentiate: f must return the result of an operation",
     );
   });
+
+  it("refuses what is no tensor as the value, and a gradient that does not fit it", () => {
+    const none: () => unknown = () => undefined;
+    expect(() => differentiate(none as () => Tensor, [x])).toThrow("differentiate: f must return a tensor");
+    for (const shape of [[], [1, 3], [2]]) {
+      const dy = tf.ones(shape);
+      expect(() => differentiate(() => linear({ x, weight }), [weight], dy)).toThrow(
+        `differentiate: dy must have shape [1, 2], got [${shape.join()}]`,
+      );
+      dy.dispose();
+    }
+  });
 });
 
 describe("withoutTape", () => {

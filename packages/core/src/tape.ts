@@ -5,7 +5,8 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
-import { HeddleError, reject } from "./errors.ts";
+import { HeddleError, checkShape, reject } from "./errors.ts";
+import { checkFloats } from "./operations/tensors.ts";
 
 /** Gradients by input name; each is computed only if something asked for it. */
 export type LazyGradients = Readonly<Record<string, () => Tensor>>;
@@ -104,7 +105,7 @@ export interface Differentiated {
  *
  * @param f Uses the variables; only Heddle's operations may lie between them and the result.
  * @param dy Gradient that flows into the value, of its shape. @default ones
- * @throws HeddleError `unsupported` if a plain tfjs operation without gradient lies on the way; anything that `f` throws.
+ * @throws HeddleError `invalid-argument` for a `dy` of another shape, or when `f` returns no tensor; `unsupported` if a plain tfjs operation without gradient lies on the way; anything that `f` throws.
  */
 export function differentiate(f: () => Tensor, variables: readonly Variable[], dy?: Tensor): Differentiated {
   if (variables.length === 0)
@@ -116,6 +117,7 @@ export function differentiate(f: () => Tensor, variables: readonly Variable[], d
         "be held as f32 (load it so, or assign float32 values)",
         variable.storage,
       );
+  if (dy) checkFloats("differentiate: dy", dy);
   const { state } = engine();
   const xs = variables.map((variable) => ("tensor" in variable ? variable.tensor() : variable));
   const { activeTape, gradientDepth } = state;
@@ -126,11 +128,13 @@ export function differentiate(f: () => Tensor, variables: readonly Variable[], d
   try {
     const watched = (): Tensor => {
       tape = state.activeTape;
-      const y = f();
+      const y: unknown = f();
+      if (!(y instanceof tf.Tensor)) reject("differentiate: f", "return a tensor, and not later", y);
       if (xs.includes(y))
         reject("differentiate: f", "return the result of an operation", "one of the variables");
       if (tf.getBackend() !== backend)
         reject("differentiate: f", `stay on the backend ${backend}`, tf.getBackend(), "invalid-state");
+      if (dy) checkShape("differentiate: dy", dy.shape, y.shape);
       return y;
     };
     // The scope frees the value when the backward pass throws.

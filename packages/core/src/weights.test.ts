@@ -53,6 +53,10 @@ describe("createWeights", () => {
     expect(() => weights.parameter("b", { shape: [0] })).toThrow(
       "b: shape[0] must be an integer >= 1, got 0",
     );
+    const layout: string = "Linear";
+    expect(() => weights.at("h").linear("c", { in: 2, out: 2, layout: layout as "linear" })).toThrow(
+      'h.c: layout must be one of "linear", "conv1d", got "Linear"',
+    );
   });
 
   it("frees all that it holds, and says so when it is used later", () => {
@@ -116,6 +120,10 @@ describe("16-bit storage", () => {
     );
     expect(() => parameter.assignHalf(storage, new Uint16Array(2))).toThrow(
       "a: bits must hold 3 numbers, got 2",
+    );
+    const other: string = "int8";
+    expect(() => parameter.assignHalf(other as "f16", new Uint16Array(3))).toThrow(
+      'a: storage must be one of "f16", "bf16", got "int8"',
     );
     parameter.assign(Float32Array.of(4, 5, 6));
     expect([parameter.storage, read(parameter.tensor())]).toEqual(["f32", [4, 5, 6]]);

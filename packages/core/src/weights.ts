@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { HeddleError, checkInteger, reject, show } from "./errors.ts";
+import { HeddleError, checkInteger, checkOneOf, reject, show } from "./errors.ts";
 import { normal, zeros } from "./initializers.ts";
 import type { Initializer } from "./initializers.ts";
 import { linear } from "./operations/linear.ts";
@@ -174,6 +174,7 @@ function createTree(seed: number, below: WeightTree | null): WeightTree {
 
 function linearLayer(weights: Weights, name: string, spec: LinearSpec): LinearLayer {
   const { in: width, out, bias = true, layout = "linear", init = normal(0.02), from } = spec;
+  checkOneOf(`${join(weights.path, name)}: layout`, layout, ["linear", "conv1d"]);
   const weight = weights.parameter(`${name}.weight`, {
     shape: layout === "linear" ? [out, width] : [width, out],
     init,

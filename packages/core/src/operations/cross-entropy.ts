@@ -77,7 +77,11 @@ export const crossEntropyOperation: Operation<CrossEntropyCall> = defineOperatio
     const sum = tf.sum(tf.exp(shifted), 1, true);
     const picked = tf.gather(tf.reshape(shifted, [x.size]), tf.tensor1d(labelPlaces(call, classes), "int32"));
     // -sum over classes of target times log softmax, the target being (1 - s) at the label and s / V everywhere.
-    const target = tf.add(tf.mul(picked, 1 - labelSmoothing), tf.mul(tf.mean(shifted, 1), labelSmoothing));
+    // Without smoothing a class that is ruled out by -Infinity takes no part: 0 times it is no number.
+    const target =
+      labelSmoothing === 0
+        ? picked
+        : tf.add(tf.mul(picked, 1 - labelSmoothing), tf.mul(tf.mean(shifted, 1), labelSmoothing));
     const weights = rowWeights(call);
     const losses = countedRows(tf.sub(tf.log(tf.reshape(sum, [labels.length])), target), weights);
     return { output: tf.sum(tf.mul(losses, tf.tensor1d(weights))), saved: [shifted, sum] };

@@ -140,6 +140,20 @@ function weighed(y: Tensor, cotangent: Float32Array): number {
   return [...y.dataSync()].reduce((sum, value, i) => sum + value * cotangent[i]!, 0);
 }
 
+describe("crossEntropy", () => {
+  it("does not count a class that is ruled out by -Infinity", async () => {
+    await tf.setBackend("cpu");
+    const logits = tf.tensor2d([[0, -Infinity, Math.log(3)]]);
+    const { value, gradients } = differentiate(
+      () => crossEntropy({ logits, labels: Int32Array.of(0) }),
+      [logits],
+    );
+    expect(value.dataSync()[0]).toBeCloseTo(Math.log(4), 6);
+    [-0.75, 0, 0.75].forEach((slope, i) => expect(gradients[0]!.dataSync()[i]).toBeCloseTo(slope, 6));
+    tf.dispose([logits, value, gradients[0]!]);
+  });
+});
+
 describe.each(["cpu", "wasm"])("operations on %s", (backend) => {
   beforeAll(async () => {
     await tf.setBackend(backend);
