@@ -7,7 +7,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { reject } from "@heddle/core";
 import { createCompiler, startRun } from "./expression/compile.ts";
 import type { Compiled, Frame } from "./expression/compile.ts";
-import { patternMask } from "./expression/mask.ts";
+import { attributesOfRow, patternMask } from "./expression/mask.ts";
 import type { MaskShape, PatternMask, TokenAttributes } from "./expression/mask.ts";
 import { reads } from "./expression/tree.ts";
 import type { AttentionPattern, BooleanNode, IntegerNode, NumberNode } from "./expression/tree.ts";
@@ -100,21 +100,12 @@ function gridOf(node: IntegerNode | BooleanNode, shape: MaskShape): { values: In
   const heads = variables.has("head") ? allHeads : 1;
   const values = new Int32Array(batch * heads * rows * keys);
   const rowsGiven = attributes.batch ?? 1;
-  /** One batch row of the attributes that the expression reads. */
-  const attributesOf = (side: "query" | "key", b: number, length: number): Record<string, Int32Array> =>
-    Object.fromEntries(
-      [...sides[side]].map((name) => {
-        const array = attributes[side]?.[name];
-        if (array?.length !== rowsGiven * length)
-          reject(
-            `attention: attributes.${side}.${name}`,
-            `hold ${length} integers a batch row, since a modifier reads it`,
-            array,
-          );
-        const start = (rowsGiven > 1 ? b : 0) * length;
-        return [name, array.subarray(start, start + length)];
-      }),
-    );
+  const attributesAt = (side: "query" | "key", b: number, length: number): Record<string, Int32Array> =>
+    attributesOfRow({ where: "attention", reader: "a modifier" }, side, sides[side], attributes, {
+      row: rowsGiven > 1 ? b : 0,
+      batch: rowsGiven,
+      length,
+    });
   const code = compileNode(node);
   let next = 0;
   for (let b = 0; b < batch; b++) {
@@ -128,7 +119,7 @@ function gridOf(node: IntegerNode | BooleanNode, shape: MaskShape): { values: In
       keyStart: 0,
       keyStep: 1,
       keyCount: keys,
-      attributes: { query: attributesOf("query", b, rows), key: attributesOf("key", b, keys) },
+      attributes: { query: attributesAt("query", b, rows), key: attributesAt("key", b, keys) },
       run: 0,
     };
     for (frame.head = 0; frame.head < heads; frame.head++)

@@ -306,7 +306,11 @@ describe("attention's bad calls", () => {
       () => ({ k: ones(2, 3, 7, 3), v: ones(2, 3, 7, 2) }),
       "attention: heads of q must be a multiple of the 3 heads of k, got 4",
     ],
-    ["no pattern", () => ({ pattern: undefined }), "attention: pattern must be an attention pattern, got undefined"],
+    [
+      "no pattern",
+      () => ({ pattern: undefined }),
+      "attention: pattern must be an attention pattern, got undefined",
+    ],
     [
       "a pattern for other heads",
       () => ({ pattern: patternSamples[6], q: ones(2, 2, 5, 3) }),
@@ -335,7 +339,15 @@ describe("attention's bad calls", () => {
     [
       "a missing attribute of a modifier",
       () => ({ modifiers: [modifier("m", {}, score.times(fromInteger(key.attribute("x"))))] }),
-      "attention: attributes.key.x must hold 7 integers a batch row, since a modifier reads it, got undefined",
+      "attention: attributes.key.x must be an Int32Array of 1 x 7 integers, since a modifier reads it, got undefined",
+    ],
+    [
+      "an attribute of a modifier that is too great",
+      () => ({
+        modifiers: [modifier("m", {}, score.times(fromInteger(key.attribute("x"))))],
+        attributes: { key: { x: new Int32Array(7).fill(2 ** 25) } },
+      }),
+      "attention: attributes.key.x must be within ±16777216, got 33554432",
     ],
     ["a scale that is no number", () => ({ scale: NaN }), "attention: scale must be a number, got NaN"],
     [

@@ -56,6 +56,13 @@ describe("integer expressions", () => {
     );
   });
   it("refuse constants, divisors and names that are none", () => {
+    const text: unknown = "3";
+    expect(() => variables.query.plus(text as number)).toThrow(
+      'expression must be an integer expression or an int32 constant, got "3"',
+    );
+    expect(() => score.plus(text as number)).toThrow(
+      'expression must be a number expression or a finite constant, got "3"',
+    );
     expect(() => constant(2 ** 31)).toThrow(
       "constant must be an integer from -2147483648 to 2147483647, got 2147483648",
     );

@@ -3,7 +3,7 @@
  *
  * Each value wraps one immutable node; every method returns a new one.
  */
-import { checkInteger, checkNumber } from "@heddle/core";
+import { checkInteger, checkNumber, reject } from "@heddle/core";
 import { checkTable } from "./table.ts";
 import type {
   AttributeSide,
@@ -27,11 +27,13 @@ export type NumberLike = NumberExpression | number;
 const greatestInteger = 2 ** 31 - 1;
 
 function integerNode(value: IntegerLike): IntegerNode {
-  return typeof value === "number" ? constant(value).node : value.node;
+  if (typeof value === "number") return constant(value).node;
+  return value?.node ?? reject("expression", "be an integer expression or an int32 constant", value);
 }
 
 function numberNode(value: NumberLike): NumberNode {
-  return typeof value === "number" ? number(value).node : value.node;
+  if (typeof value === "number") return number(value).node;
+  return value?.node ?? reject("expression", "be a number expression or a finite constant", value);
 }
 
 /** An int32 expression. Division and modulo floor, and take positive constants only. */

@@ -81,13 +81,22 @@ export function planMask(pattern: AttentionPattern, shape: MaskShape): MaskPlan 
       `have ${attributeRows} entries, one a batch row of the attributes`,
       offsets.length,
     );
+  const place = { where, reader: "the pattern" };
   const alike = offsets.every((offset) => offset === offsets[0]);
   const batch = Math.max(attributeRows, alike ? 1 : offsets.length);
   const frames = Array.from({ length: attributeRows }, (_, row): FrameAttributes =>
     usesAttributes
       ? {
-          query: slice(where, "query", used.query, attributes, { row, batch: attributeRows, length: rows }),
-          key: slice(where, "key", used.key, attributes, { row, batch: attributeRows, length: keys }),
+          query: attributesOfRow(place, "query", used.query, attributes, {
+            row,
+            batch: attributeRows,
+            length: rows,
+          }),
+          key: attributesOfRow(place, "key", used.key, attributes, {
+            row,
+            batch: attributeRows,
+            length: keys,
+          }),
         }
       : noAttributes,
   );
@@ -125,8 +134,9 @@ function union(all: readonly Reads[], side: AttributeSide): ReadonlySet<string> 
   return new Set(all.flatMap(({ attributes }) => [...attributes[side]]));
 }
 
-function slice(
-  where: string,
+/** The attributes of one batch row that an expression reads, checked. */
+export function attributesOfRow(
+  { where, reader }: { where: string; reader: string },
   side: AttributeSide,
   names: ReadonlySet<string>,
   attributes: TokenAttributes,
@@ -138,7 +148,7 @@ function slice(
     const given = attributes[side];
     const values = given && Object.hasOwn(given, name) ? given[name] : undefined;
     if (!(values instanceof Int32Array) || values.length !== batch * length)
-      reject(place, `be an Int32Array of ${batch} x ${length} integers, since the pattern reads it`, values);
+      reject(place, `be an Int32Array of ${batch} x ${length} integers, since ${reader} reads it`, values);
     const part = values.subarray(row * length, (row + 1) * length);
     const wrong = part.find((value) => Math.abs(value) > attributeLimit);
     if (wrong !== undefined) reject(place, `be within ±${attributeLimit}`, wrong);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { testPattern } from "@heddle/conformance";
-import { literal } from "./builders.ts";
+import { literal, variables } from "./builders.ts";
+import type { BooleanExpression } from "./builders.ts";
 import { allows } from "./evaluate.ts";
 import { and, not, or, pattern } from "./pattern.ts";
 import { draw } from "./picture.ts";
@@ -82,6 +83,14 @@ describe("pattern", () => {
     given.list.push(3);
     expect(mine.options).toEqual({ list: [1, 2] });
     expect(() => (mine.options["list"] as number[]).push(3)).toThrow(TypeError);
+  });
+  it("refuses to be built from what is no boolean expression", () => {
+    for (const built of [true, undefined, variables.query]) {
+      const build: () => unknown = () => built;
+      expect(() => pattern("odd", {}, build as () => BooleanExpression).resolve(shape)).toThrow(
+        "pattern odd: build must return a boolean expression, got",
+      );
+    }
   });
   it("refuses a bad name, an option called name and bad shapes", () => {
     expect(() => pattern("", {}, () => literal(true))).toThrow(

@@ -67,8 +67,10 @@ export function pattern(
         return shape.keyLength;
       },
     };
-    const { node } = build(variables, watched);
-    return { node, readsLength };
+    const built: unknown = build(variables, watched);
+    if (!(built instanceof BooleanExpression))
+      reject(`pattern ${name}: build`, "return a boolean expression", built);
+    return { node: built.node, readsLength };
   });
 }
 
