@@ -1,5 +1,5 @@
 /** Where the quickstart writes to, tried before minutes are spent on training. */
-import { access, constants, mkdir, open, writeFile } from "node:fs/promises";
+import { access, constants, mkdir, open, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { HeddleError } from "@heddle/core";
 
@@ -16,6 +16,13 @@ async function tried(flag: string, kind: string, path: string, write: () => Prom
   }
 }
 
+/** Makes a folder and those above it. Node's own recursion never ends where nothing can be made, in /proc for example. */
+async function makeFolder(path: string): Promise<void> {
+  if ((await stat(path).catch(() => undefined))?.isDirectory()) return;
+  if (dirname(path) !== path) await makeFolder(dirname(path));
+  await mkdir(path);
+}
+
 /**
  * Makes the folders of the outputs and the file of the results.
  * @throws HeddleError `io` that names the flag.
@@ -28,12 +35,12 @@ export async function checkOutputs({
   readonly json?: string;
 }): Promise<void> {
   await tried("out", "folder", out, async () => {
-    await mkdir(out, { recursive: true });
+    await makeFolder(out);
     await access(out, constants.W_OK);
   });
   if (json === undefined) return;
   await tried("json", "file", json, async () => {
-    await mkdir(dirname(json), { recursive: true });
+    await makeFolder(dirname(json));
     await (await open(json, "a")).close();
   });
 }

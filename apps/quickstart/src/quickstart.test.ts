@@ -57,6 +57,13 @@ describe("outputs", () => {
     expect(readFileSync(json, "utf8")).toBe('{\n  "steps": 1\n}\n');
   });
 
+  it.runIf(process.platform === "linux")(
+    "are refused where nothing can be made, without a hang",
+    async () => {
+      await expect(checkOutputs({ out: "/proc/heddle/out" })).rejects.toThrow("--out must be a folder");
+    },
+  );
+
   it("are refused before anything is trained", async () => {
     const file = join(folder, "file");
     writeFileSync(file, "mine");
@@ -69,6 +76,7 @@ describe("outputs", () => {
     await expect(checkOutputs({ out: folder, json: folder })).rejects.toThrow(
       `quickstart: --json must be a file that can be written to, got "${folder}" (EISDIR`,
     );
+    await expect(checkOutputs({ out: join(file, "x") })).rejects.toThrow("(EEXIST");
     await expect(writeOutput(join(file, "x.json"), {})).rejects.toThrow("(ENOTDIR");
     expect(readFileSync(file, "utf8")).toBe("mine");
   });
