@@ -20,17 +20,3 @@ export function normal(std: number): Initializer {
     for (let i = 0; i < values.length; i++) values[i] = draws[i]! * std;
   };
 }
-
-/** Independent values, uniform in [-limit, limit). */
-export function uniform(limit: number): Initializer {
-  checkNumber("uniform: limit", limit, { min: 0 });
-  return (values, _, stream) => {
-    for (let i = 0; i < values.length; i++) values[i] = (2 * stream.uniform(i) - 1) * limit;
-  };
-}
-
-/** Glorot and Bengio (2010): uniform with limit sqrt(6 / (in + out)) over the last two dimensions. */
-export const glorotUniform: Initializer = (values, shape, stream) => {
-  const [out = 1, into = 1] = [shape.at(-1), shape.at(-2)];
-  uniform(Math.sqrt(6 / (into + out)))(values, shape, stream);
-};

@@ -114,7 +114,7 @@ function combine(op: Operation, a: Int32Array, b: Int32Array, out: Int32Array, c
 }
 
 /** A row buffer that grows with the number of keys. */
-export function rowBuffer(): (frame: Frame) => Int32Array {
+function rowBuffer(): (frame: Frame) => Int32Array {
   let buffer = new Int32Array(0);
   return ({ keyCount }) => (buffer.length >= keyCount ? buffer : (buffer = new Int32Array(keyCount)));
 }

@@ -17,7 +17,7 @@ const greatestSteps = 16;
 const greatestRuns = 256;
 
 /** Whether a predicate holds for each v from `low` on, and how often along lattices. */
-export class LineTable {
+class LineTable {
   readonly low: number;
   readonly #holds: Uint8Array;
   readonly #counts = new Map<number, Int32Array>();

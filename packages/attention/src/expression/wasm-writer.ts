@@ -69,7 +69,7 @@ export function unsigned(value: number): number[] {
 }
 
 /** A signed LEB128 number of 32 bits. */
-export function signed(value: number): number[] {
+function signed(value: number): number[] {
   const bytes: number[] = [];
   let rest = value | 0;
   for (;;) {

@@ -16,7 +16,7 @@ export interface MatmulCall {
 }
 
 /** Swaps the last two dimensions. */
-export function swapLast(x: Tensor): Tensor {
+function swapLast(x: Tensor): Tensor {
   const rank = x.shape.length;
   return tf.transpose(x, [...Array.from({ length: rank - 2 }, (_, axis) => axis), rank - 1, rank - 2]);
 }

@@ -13,7 +13,7 @@ export interface ResidualCall {
 }
 
 /** Sums a gradient over the dimensions along which a tensor of `shape` was repeated. */
-export function sumTo(gradient: Tensor, shape: readonly number[]): Tensor {
+function sumTo(gradient: Tensor, shape: readonly number[]): Tensor {
   const extra = gradient.shape.length - shape.length;
   const axes = gradient.shape.flatMap((length, axis) =>
     axis < extra || (shape[axis - extra] === 1 && length > 1) ? [axis] : [],
