@@ -91,3 +91,9 @@ export function checkShape(where: string, shape: readonly number[], rule: readon
   if (shape.length !== rule.length || rule.some((size, axis) => size !== null && size !== shape[axis]))
     reject(where, `have shape [${rule.map((size) => size ?? "any").join(", ")}]`, shape);
 }
+
+/** Checks that an object has no fields but some, so that a misspelt one is not ignored. */
+export function checkFields(where: string, given: object, fields: readonly string[]): void {
+  const unknown = Object.keys(given).find((field) => !fields.includes(field));
+  if (unknown !== undefined) reject(where, `have only the fields ${fields.join(", ")}`, unknown);
+}

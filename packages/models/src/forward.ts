@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { HeddleError, checkInteger, checkOneOf, embedding, reject, reshape } from "@heddle/core";
+import { HeddleError, checkFields, checkInteger, checkOneOf, embedding, reject, reshape } from "@heddle/core";
 import type { AttentionMapRequest, LayerContext } from "@heddle/nn";
 import { prepareInputs } from "./inputs.ts";
 import type { ModelInputs, PreparedInputs } from "./inputs.ts";
@@ -91,6 +91,14 @@ function lastOf(hidden: Tensor, lengths: readonly number[]): Tensor {
   return embedding(reshape(hidden, [batch * length, width]), tf.tensor1d(places, "int32"));
 }
 
+const optionFields = [
+  "training",
+  "cache",
+  "logits",
+  "hiddenStates",
+  "attentionMaps",
+] as const satisfies readonly (keyof ForwardOptions)[];
+
 /** One forward pass: checks, then computes inside one scope, so that only what is given back stays. */
 export function forward(model: Runnable, given: ModelInputs, options: ForwardOptions): ModelOutput {
   const { family, config, network } = model;
@@ -99,6 +107,7 @@ export function forward(model: Runnable, given: ModelInputs, options: ForwardOpt
     vocabularySize: config.vocabularySize,
     tokenTypes: config.tokenTypes ?? 1,
   });
+  checkFields(`${family}: forward options`, options, optionFields);
   checkCache(model, inputs, options);
   checkOneOf(`${family}: logits`, options.logits ?? "all", ["all", "last", "none"]);
   const { batch, length } = inputs;

@@ -1,6 +1,7 @@
 export * from "./bert/bert.ts";
 export type { BertConfig, BertOptions } from "./bert/config.ts";
 export * from "./bert/presets.ts";
+export { defineModel } from "./define-model.ts";
 export type { GptConfig, GptOptions } from "./gpt/config.ts";
 export * from "./gpt/gpt.ts";
 export * from "./gpt/presets.ts";

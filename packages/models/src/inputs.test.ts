@@ -56,6 +56,17 @@ describe("inputs of a model", () => {
     model.dispose();
   });
 
+  it("refuses misspelt inputs and options", () => {
+    expect(ofGpt({ ids: [0], attention_mask: [1] } as ModelInputs)).toBe(
+      'gpt: inputs must have only the fields ids, attentionMask, tokenTypes, positionIds, globalAttentionMask, attributes, got "attention_mask"',
+    );
+    const model = gpt(options, createWeights());
+    expect(() => model.forward({ ids: [0] }, { hiddenState: true } as ForwardOptions)).toThrow(
+      'gpt: forward options must have only the fields training, cache, logits, hiddenStates, attentionMaps, got "hiddenState"',
+    );
+    model.dispose();
+  });
+
   it("refuses ids outside the vocabulary and what is no id", () => {
     expect(ofGpt({ ids: [[0, 9]] })).toBe(
       "gpt: ids[0][1] must be from 0 to 8, the vocabulary's last id, got 9",

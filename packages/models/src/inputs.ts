@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import type { TokenAttributes } from "@heddle/attention";
-import { HeddleError, reject } from "@heddle/core";
+import { HeddleError, checkFields, reject } from "@heddle/core";
 
 /** Integers for each token: one row, a list of rows of equal length, or a tensor [B, L]. */
 export type TokenIntegers = readonly number[] | readonly (readonly number[])[] | Tensor;
@@ -22,6 +22,15 @@ export interface ModelInputs {
   /** Further integers of each token that a pattern reads: `{ document: [[0, 0, 1]] }`. */
   readonly attributes?: Readonly<Record<string, TokenIntegers>>;
 }
+
+const inputFields = [
+  "ids",
+  "attentionMask",
+  "tokenTypes",
+  "positionIds",
+  "globalAttentionMask",
+  "attributes",
+] as const satisfies readonly (keyof ModelInputs)[];
 
 /** Inputs as flat integers, [B L] each. */
 export interface PreparedInputs {
@@ -109,6 +118,7 @@ export interface InputLimits {
  */
 export function prepareInputs(inputs: ModelInputs, limits: InputLimits): PreparedInputs {
   const { model, vocabularySize } = limits;
+  checkFields(`${model}: inputs`, inputs ?? {}, inputFields);
   const ids = grid(`${model}: ids`, inputs?.ids);
   const { batch, length } = ids;
   checkRange(

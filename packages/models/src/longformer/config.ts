@@ -1,11 +1,11 @@
 import { longformer as longformerAttention } from "@heddle/attention";
 import type { AttentionMechanism } from "@heddle/attention";
-import { activations, checkInteger, checkNumber, checkOneOf, reject } from "@heddle/core";
+import { checkInteger, reject } from "@heddle/core";
 import { learned } from "@heddle/positions";
 import * as v from "valibot";
-import { encoderKeys } from "../bert/config.ts";
+import { checkEncoder, encoderKeys, readEncoder, writeEncoder } from "../bert/encoder-config.ts";
 import type { BertConfig, BertOptions } from "../bert/config.ts";
-import { between, integer, readJson } from "../config.ts";
+import { integer, readJson } from "../config.ts";
 import { greatestLayers } from "../model.ts";
 import type { CheckpointQuirks, PlainSwap } from "../model.ts";
 
@@ -57,12 +57,7 @@ export function completeLongformerConfig(options: LongformerOptions): Longformer
     window,
   };
   checkInteger("longformer: padId", config.padId, { min: 0, max: config.vocabularySize - 1 });
-  checkInteger("longformer: tokenTypes", config.tokenTypes, { min: 1 });
-  checkOneOf("longformer: activation", config.activation, activations);
-  checkNumber("longformer: epsilon", config.epsilon, { min: 0 });
-  checkOneOf("longformer: head", config.head, ["mlm", "none"]);
-  for (const key of ["dropout", "attentionDropout"] as const)
-    checkNumber(`longformer: ${key}`, config[key], { min: 0, max: 1 - 2 ** -24 });
+  checkEncoder("longformer", config);
   return config;
 }
 
@@ -77,8 +72,6 @@ export function readLongformerConfig(
       512,
     ),
     pad_token_id: v.optional(integer(0), 1),
-    type_vocab_size: v.optional(integer(1), 2),
-    layer_norm_eps: v.optional(between(0, 1), 1e-12),
   });
   const maxLength = read.max_position_embeddings - read.pad_token_id - 1;
   if (maxLength < 1)
@@ -89,17 +82,8 @@ export function readLongformerConfig(
       "invalid-data",
     );
   return {
-    vocabularySize: read.vocab_size,
+    ...readEncoder(read),
     maxLength,
-    width: read.hidden_size,
-    layers: read.num_hidden_layers,
-    heads: read.num_attention_heads,
-    tokenTypes: read.type_vocab_size,
-    innerWidth: read.intermediate_size,
-    activation: read.hidden_act,
-    epsilon: read.layer_norm_eps,
-    dropout: read.hidden_dropout_prob,
-    attentionDropout: read.attention_probs_dropout_prob,
     window: read.attention_window,
     padId: read.pad_token_id,
     pooler: names.has("pooler.dense.weight"),
@@ -111,20 +95,10 @@ export function writeLongformerConfig(config: LongformerConfig): Record<string, 
   return {
     architectures: [config.head === "mlm" ? "LongformerForMaskedLM" : "LongformerModel"],
     model_type: "longformer",
-    vocab_size: config.vocabularySize,
-    hidden_size: config.width,
-    num_hidden_layers: config.layers,
-    num_attention_heads: config.heads,
-    intermediate_size: config.innerWidth,
-    hidden_act: config.activation,
-    hidden_dropout_prob: config.dropout,
-    attention_probs_dropout_prob: config.attentionDropout,
+    ...writeEncoder(config),
     max_position_embeddings: config.maxLength + config.padId + 1,
-    type_vocab_size: config.tokenTypes,
-    layer_norm_eps: config.epsilon,
     attention_window: [...config.window],
     pad_token_id: config.padId,
-    tie_word_embeddings: true,
   };
 }
 

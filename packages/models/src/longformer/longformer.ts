@@ -5,7 +5,7 @@ import type { Weights } from "@heddle/core";
 import { dropoutAt, embedding, layerNorm } from "@heddle/nn";
 import { bertLayer } from "../bert/bert.ts";
 import type { PreparedInputs } from "../inputs.ts";
-import { defineModel } from "../model.ts";
+import { defineModel } from "../define-model.ts";
 import type { ModelFamily, Network } from "../model.ts";
 import {
   completeLongformerConfig,

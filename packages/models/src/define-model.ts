@@ -1,0 +1,67 @@
+/** From a family's definition to models: checks, builds, swaps. */
+import { checkInteger, reject } from "@heddle/core";
+import type { WeightTree } from "@heddle/core";
+import { forward } from "./forward.ts";
+import { attentionOf, greatestLayers } from "./model.ts";
+import type { FamilyDefinition, Model, ModelConfig, ModelFamily, OriginalConfig, Swap } from "./model.ts";
+import { saveModel } from "./save-model.ts";
+
+function build<C extends ModelConfig, O extends Swap>(
+  definition: FamilyDefinition<C, O>,
+  config: C,
+  weights: WeightTree,
+  original: OriginalConfig,
+): Model<C> {
+  const { family } = definition;
+  for (const key of ["vocabularySize", "maxLength", "width", "heads"] as const)
+    checkInteger(`${family}: ${key}`, config[key], { min: 1 });
+  checkInteger(`${family}: layers`, config.layers, { min: 1, max: greatestLayers });
+  if (config.position?.kind !== "position")
+    reject(`${family}: position`, "be a position, learned() for example", config.position);
+  if (config.width % config.heads !== 0)
+    reject(`${family}: width`, `be a multiple of the ${config.heads} heads`, config.width);
+  const kinds = Array.from({ length: config.layers }, (_, layer) => attentionOf(config, layer));
+  const network = definition.define(weights, config);
+  const parameters = [...weights.declared.values()];
+  const model: Model<C> = {
+    family,
+    decoder: definition.decoder,
+    config,
+    weights,
+    parameters,
+    added: weights.added,
+    cacheable: kinds.every((kind) => (kind.kind === "pattern" ? kind.prefixStable : kind.capabilities.cache)),
+    parameterCount: () => parameters.reduce((sum, { size }) => sum + size, 0),
+    forward: (inputs, options = {}) => forward({ family, config, network }, inputs, options),
+    with: (swap) => build(definition, { ...config, ...swap }, weights.overlay(), original),
+    save: (location, options) => saveModel(definition, model, original, location, options),
+    dispose: () => weights.dispose(),
+  };
+  return model;
+}
+
+/** Makes a family from its definition: see `gpt` for an example. */
+export function defineModel<C extends ModelConfig, O extends Swap>(
+  definition: FamilyDefinition<C, O>,
+): ModelFamily<C, O> {
+  const { family, modelType, quirks } = definition;
+  const make = (options: O, weights: WeightTree): Model<C> =>
+    build(definition, definition.complete(options), weights, {});
+  return Object.assign(make, {
+    family,
+    modelType,
+    quirks,
+    fromConfig: (
+      json: OriginalConfig,
+      names: ReadonlySet<string>,
+      weights: WeightTree,
+      swap: Swap = {},
+    ): Model =>
+      build(
+        definition,
+        definition.complete({ ...definition.readConfig(json, names), ...swap }),
+        weights,
+        json,
+      ),
+  });
+}
