@@ -88,6 +88,25 @@ describe("run", () => {
   });
 });
 
+describe("a kernel that gives its input back", () => {
+  it("gets its gradient once", () => {
+    const same = kernel(double, {
+      ...fast,
+      name: "double.same",
+      forward: ({ x }) => ({ output: x }),
+      gradient: ({ dy }) => ({ x: () => dy }),
+    });
+    remove = installKernels("cpu", [same]);
+    const x = tf.tensor1d([1, 2]);
+    const before = tf.memory().numTensors;
+    const { value, gradients } = differentiate(() => run(double, { x: run(double, { x }) }), [x]);
+    expect([...gradients[0]!.dataSync()]).toEqual([1, 1]);
+    tf.dispose([value, gradients[0]!]);
+    expect(tf.memory().numTensors).toBe(before);
+    x.dispose();
+  });
+});
+
 describe("explainRun", () => {
   it("tells each choice once, with its calls, and gives the value", () => {
     remove = installKernels("cpu", [fast]);

@@ -167,12 +167,16 @@ export function run<C, R extends Output>(operation: Operation<C, R>, call: C): R
   const { kernel: chosen, refused } = choose(operation, call);
   listener?.(explanation(operation.name, chosen.name, refused));
   const inputs = operation.inputs(call);
+  const onTape = isDifferentiating();
   const needed = Object.keys(inputs).filter((name) => chosen.needs?.includes(name) ?? true);
   return record({
     inputs,
     forward: (save) => {
       const { output, saved = [] } = chosen.forward(call);
       save([...needed.map((name) => inputs[name]!), ...saved]);
+      // On a tape an output that is an input would get its gradient twice.
+      if (onTape && output instanceof tf.Tensor && Object.values(inputs).includes(output))
+        return tf.clone(output) as R;
       return output;
     },
     gradient: (dy, all) => {
