@@ -13,21 +13,49 @@ const suites: Readonly<Record<string, () => Promise<BenchSuite>>> = {
   operations: async () => (await import("./suites/operations.ts")).operations(),
 };
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { json: { type: "string" }, repeats: { type: "string", default: "15" } },
-});
-const names = positionals.length > 0 ? positionals : Object.keys(suites);
-const unknown = names.find((name) => !Object.hasOwn(suites, name));
-const repeats = Number(values.repeats);
-if (unknown !== undefined || !Number.isInteger(repeats) || repeats < 1) {
-  console.error(
-    unknown === undefined
-      ? `bench: --repeats must be an integer >= 1, got ${values.repeats}`
-      : `bench: suite must be one of ${Object.keys(suites).join(", ")}, got ${unknown}`,
-  );
-  process.exit(1);
+const usage = `npm run bench -- [suite…] [--json FILE] [--repeats N]
+  suites: ${Object.keys(suites).join(", ")}`;
+
+interface Options {
+  readonly names: readonly string[];
+  readonly repeats: number;
+  readonly json?: string | undefined;
 }
+
+/** Reads the command line; undefined when it asks for help. @throws RangeError, or parseArgs' own error for an unknown flag. */
+function readOptions(): Options | undefined {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      json: { type: "string" },
+      repeats: { type: "string", default: "15" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) return undefined;
+  const names = positionals.length > 0 ? positionals : Object.keys(suites);
+  const unknown = names.find((name) => !Object.hasOwn(suites, name));
+  if (unknown !== undefined)
+    throw new RangeError(`bench: suite must be one of ${Object.keys(suites).join(", ")}, got "${unknown}"`);
+  const repeats = Number(values.repeats);
+  if (!Number.isInteger(repeats) || repeats < 1)
+    throw new RangeError(`bench: --repeats must be an integer >= 1, got "${values.repeats}"`);
+  return { names, repeats, json: values.json };
+}
+
+function optionsOrExit(): Options {
+  try {
+    const options = readOptions();
+    if (options) return options;
+    console.log(usage);
+    process.exit(0);
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n${usage}`);
+    process.exit(1);
+  }
+}
+
+const { names, repeats, json } = optionsOrExit();
 
 function commit(): string {
   try {
@@ -49,7 +77,7 @@ for (const name of names) {
   }
   await suite.stop();
 }
-if (values.json !== undefined) {
-  mkdirSync(dirname(values.json), { recursive: true });
-  writeFileSync(values.json, `${JSON.stringify({ ...report, rows } satisfies BenchReport, null, 2)}\n`);
+if (json !== undefined) {
+  mkdirSync(dirname(json), { recursive: true });
+  writeFileSync(json, `${JSON.stringify({ ...report, rows } satisfies BenchReport, null, 2)}\n`);
 }
