@@ -8,7 +8,7 @@ import { createKeyValueCache } from "./cache.ts";
 import type { KeyValueCache } from "./cache.ts";
 import { fromInteger, score, variables } from "./expression/builders.ts";
 import { modifier } from "./expression/modifier.ts";
-import { and } from "./expression/pattern.ts";
+import { and, pattern } from "./expression/pattern.ts";
 import type { AttentionPattern } from "./expression/tree.ts";
 import { attention } from "./operation.ts";
 import { bigBird } from "./patterns/big-bird.ts";
@@ -121,6 +121,20 @@ describe.each(backends)("KeyValueCache on %s", (backend) => {
       expect(
         largestDifference(rowsOf(found, 2, b, 0, 2), rowsOf(seen([7, 4], b), length, b, start, 2)),
       ).toBeLessThan(1e-6);
+    }
+    cache.dispose();
+  });
+
+  it("gives zeros for a token that sees nothing, as the whole sequence does", () => {
+    const even = pattern("even", {}, ({ query }) => query.modulo(2).equals(0));
+    const plain = drawn(and(causal(), even));
+    const expected = plainAttention(plain).output;
+    const cache = createKeyValueCache({ layers: 1, batch, capacity: length });
+    for (let start = 0; start < length; start++) {
+      const found = pass(cache, plain, [start, start], 1);
+      expectRows(found, expected, [start, start], 1);
+      if (start % 2 === 1) expect(found.every((value) => value === 0)).toBe(true);
+      cache.advance(1);
     }
     cache.dispose();
   });

@@ -29,7 +29,7 @@ export interface Plugin extends Entries {
 }
 
 /** A plugin is a value; this gives its type and checks its name. */
-export function definePlugin<const P extends Plugin>(plugin: P): P {
+export function definePlugin(plugin: Plugin): Plugin {
   if (typeof plugin?.name !== "string" || plugin.name === "")
     reject("definePlugin: name", "be a non-empty string", plugin?.name);
   return plugin;
