@@ -15,7 +15,7 @@ import { evaluate } from "@heddle/training";
 import type { BatchList, TokenBatch } from "@heddle/training";
 
 /** The patterns that the same weights are run with, for a block of 64 tokens. */
-export const patterns: readonly { readonly name: string; readonly pattern: AttentionPattern }[] = [
+const patterns: readonly { readonly name: string; readonly pattern: AttentionPattern }[] = [
   { name: "causal", pattern: full() },
   { name: "sliding window", pattern: slidingWindow({ before: 31 }) },
   { name: "dilated", pattern: dilated({ window: { before: 15 }, dilation: 2 }) },
