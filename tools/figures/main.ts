@@ -1,6 +1,6 @@
 // npm run figures -- <issue> [--only NAME] [--json FILE] [--fresh]
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { measure, tableOf } from "./measure.ts";
 import { issues } from "./registry.ts";
@@ -25,6 +25,11 @@ async function main(): Promise<number> {
     throw new RangeError(
       `figures: issue must be one of ${Object.keys(issues).join(", ")}, got "${positionals.join(" ")}"`,
     );
+  if (values.json !== undefined) {
+    // Tried now: the figures take long.
+    mkdirSync(dirname(values.json), { recursive: true });
+    closeSync(openSync(values.json, "a"));
+  }
   const rows = await measure({
     issue,
     measurements: issues[issue] ?? {},

@@ -31,7 +31,7 @@ const booleans = ["literal", "equal", "less", "lessOrEqual", "and", "or", "not",
 const kinds: readonly string[] = [...leaves, ...integers, ...booleans];
 
 /** Soundness and decided shares of tile status. Takes about half a minute. */
-export async function tileStatusFigure({ progress }: FigureContext): Promise<Figure[]> {
+async function tileStatusFigure({ progress }: FigureContext): Promise<Figure[]> {
   return [
     ...(await randomFigures(progress)),
     ...(await patternFigures(progress)),

@@ -5,7 +5,7 @@ import type { GoldenFile, StoredTensor } from "./safetensors.ts";
  * The greatest difference that two runs of PyTorch may have, relative to a tensor's largest entry (at least 1).
  * One machine gives equal bytes; other instruction sets were seen to differ by up to 1.2e-6.
  */
-export const tolerance = 5e-6;
+const tolerance = 5e-6;
 
 /** What a comparison found: one sentence for each difference, and the largest relative one within the tolerance. */
 export interface Comparison {

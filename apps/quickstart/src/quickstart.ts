@@ -36,7 +36,11 @@ export interface QuickstartResult {
 
 const BATCH = 8;
 const PEAK_RATE = 2e-3;
-const VALIDATION_WINDOWS = 64;
+/** Fewer where a forward pass is slow: plain JavaScript, and WebGPU in software. */
+const VALIDATION_WINDOWS = { cpu: 16, wasm: 64, webgpu: 16 } as const satisfies Record<
+  Options["backend"],
+  number
+>;
 const PROMPT = "Call me Ishmael. ";
 
 /** Text that every part of the quickstart is compared on: the first tokens of the validation text. */
@@ -159,10 +163,13 @@ export async function quickstart(options: Options, screen: Screen): Promise<Quic
   );
   const trainLoss = await trainModel(model, corpus, options, screen);
   screen.write(`${lossCurve(trainLoss)}\n`);
-  const validation = sequentialWindows(corpus.validation.subarray(0, VALIDATION_WINDOWS * maxLength + 1), {
-    length: maxLength,
-    batch: BATCH,
-  });
+  const validation = sequentialWindows(
+    corpus.validation.subarray(0, VALIDATION_WINDOWS[options.backend] * maxLength + 1),
+    {
+      length: maxLength,
+      batch: BATCH,
+    },
+  );
   const { loss: validationLoss } = await evaluate(model, validation);
   screen.write(
     `training loss ${trainLoss.at(-1)!.toFixed(3)}, validation loss ${validationLoss.toFixed(3)}\n`,

@@ -1,5 +1,13 @@
 import { HeddleError } from "@heddle/core";
-import { filePath, ioError, nodeFiles, syncDirectory, type NodeFile, type NodeFiles } from "./node-files.ts";
+import {
+  filePath,
+  ioError,
+  nodeFiles,
+  syncDirectory,
+  systemCode,
+  type NodeFile,
+  type NodeFiles,
+} from "./node-files.ts";
 
 /** Where bytes are written, in order. Ends with `commit()` or `discard()`, once. */
 export interface ByteSink {
@@ -77,10 +85,21 @@ export async function newFile(files: NodeFiles, path: string): Promise<ByteSink>
 /**
  * A file in Node, replaced as a whole: the bytes go to a temporary file beside it, which is synced and renamed at
  * `commit`. Until then, and after any failure, the old file is whole; the temporary file is removed.
+ *
+ * @throws HeddleError `invalid-argument` for a folder or a device, `io` when the file cannot be written.
  */
 export async function toFile(path: string | URL): Promise<ByteSink> {
   const target = filePath("toFile: path", path);
   const files = nodeFiles("toFile");
+  const present = await files.stat(target).catch((cause: unknown) => {
+    if (systemCode(cause) === "ENOENT") return undefined;
+    throw ioError("looking at", target, cause);
+  });
+  if (present && !present.isFile())
+    throw new HeddleError(
+      "invalid-argument",
+      `toFile: path must name a file, got ${target}, a folder or a device`,
+    );
   const temporary = `${target}.${crypto.randomUUID()}.tmp`;
   const sink = await newFile(files, temporary);
   return {

@@ -268,6 +268,20 @@ describe("a save that fails", () => {
     expect(await readMark(directory)).toBe(1);
   });
 
+  it("makes the folders above, and ends where none can be made", async () => {
+    const config = { model_type: "x" };
+    const deep = join(root, "a", "b", "c");
+    await saveCheckpoint(deep, { config, tensors: [] });
+    const opened = await openCheckpoint(deep);
+    expect(opened.config).toEqual(config);
+    await opened.close();
+    // Node's own recursion never ends there.
+    if (process.platform === "linux")
+      await expect(saveCheckpoint("/proc/heddle/x", { config, tensors: [] })).rejects.toMatchObject({
+        code: "io",
+      });
+  });
+
   it("names a directory that cannot be made", async () => {
     await writeFile(join(root, "a-file"), "");
     const directory = join(root, "a-file", "below");

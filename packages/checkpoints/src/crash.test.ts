@@ -161,6 +161,13 @@ describe("saveCheckpoint", () => {
 });
 
 describe("toFile", () => {
+  it("refuses a folder and a device, which a rename would replace", async () => {
+    await expect(toFile(root)).rejects.toThrow(
+      `toFile: path must name a file, got ${root}, a folder or a device`,
+    );
+    if (process.platform === "linux") await expect(toFile("/dev/null")).rejects.toThrow("must name a file");
+  });
+
   it.each<Fault>(["crash", "once"])(
     "at a %s at any step leaves the old file or the new one",
     async (fault) => {

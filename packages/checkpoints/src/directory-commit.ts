@@ -14,7 +14,7 @@
 import { HeddleError, reject } from "@heddle/core";
 import { fromFile, type ByteSource } from "./byte-source.ts";
 import { newFile, type ByteSink } from "./byte-sink.ts";
-import { ioError, nodeFiles, syncDirectory, systemCode, type NodeFiles } from "./node-files.ts";
+import { ioError, makeFolder, nodeFiles, syncDirectory, systemCode, type NodeFiles } from "./node-files.ts";
 import { isPlainName, isWeightsName } from "./shard-index.ts";
 import { parseJsonObject } from "./strict-json.ts";
 
@@ -140,7 +140,7 @@ export async function writeDirectory(directory: string): Promise<CheckpointWrite
   }
 
   try {
-    await files.mkdir(directory, { recursive: true });
+    await makeFolder(files, directory);
     await finish(files, directory);
     for (const left of await files.readdir(directory))
       if (left.startsWith(savingPrefix))

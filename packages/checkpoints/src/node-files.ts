@@ -17,11 +17,16 @@ export interface NodeFile {
 /** The part of `node:fs/promises` that checkpoints use. */
 export interface NodeFiles {
   open(path: string, flags: string): Promise<NodeFile>;
-  mkdir(path: string, options?: { recursive: boolean }): Promise<unknown>;
+  mkdir(path: string): Promise<unknown>;
   readdir(path: string): Promise<string[]>;
   rename(from: string, to: string): Promise<void>;
   rm(path: string, options: { force: boolean; recursive: boolean }): Promise<void>;
-  stat(path: string): Promise<{ readonly ino: number; readonly size: number; readonly mtimeMs: number }>;
+  stat(path: string): Promise<{
+    readonly ino: number;
+    readonly size: number;
+    readonly mtimeMs: number;
+    isFile(): boolean;
+  }>;
 }
 
 interface NodeProcess {
@@ -75,6 +80,20 @@ export function ioError(what: string, path: string, cause: unknown): HeddleError
   if (cause instanceof HeddleError) return cause;
   const reason = cause instanceof Error ? cause.message : show(cause);
   return new HeddleError("io", `${path}: ${what} must succeed, got ${reason}`, { cause });
+}
+
+/** Makes a folder and those above it. Node's own recursion never ends where nothing can be made, in /proc for example. */
+export async function makeFolder(files: NodeFiles, path: string): Promise<void> {
+  try {
+    await files.mkdir(path);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === "EEXIST") return;
+    const above = path.replace(/[/\\]+[^/\\]*[/\\]*$/, "");
+    if (code !== "ENOENT" || above === "" || above === path) throw error;
+    await makeFolder(files, above);
+    await files.mkdir(path);
+  }
 }
 
 /** Makes a rename or a new entry of a directory durable; where a system cannot sync a directory, nothing. */

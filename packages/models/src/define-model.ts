@@ -18,6 +18,9 @@ function build<C extends ModelConfig, O extends Swap>(
   checkInteger(`${family}: layers`, config.layers, { min: 1, max: greatestLayers });
   if (config.position?.kind !== "position")
     reject(`${family}: position`, "be a position, learned() for example", config.position);
+  const { modifiers = [] } = config;
+  if (!Array.isArray(modifiers) || modifiers.some((modifier) => modifier?.kind !== "modifier"))
+    reject(`${family}: modifiers`, "be a list of modifiers", modifiers);
   if (config.width % config.heads !== 0)
     reject(`${family}: width`, `be a multiple of the ${config.heads} heads`, config.width);
   const kinds = Array.from({ length: config.layers }, (_, layer) => attentionOf(config, layer));
@@ -45,8 +48,13 @@ export function defineModel<C extends ModelConfig, O extends Swap>(
   definition: FamilyDefinition<C, O>,
 ): ModelFamily<C, O> {
   const { family, modelType, quirks } = definition;
-  const make = (options: O, weights: WeightTree): Model<C> =>
-    build(definition, definition.complete(options), weights, {});
+  const make = (options: O, weights: WeightTree): Model<C> => {
+    if (typeof options !== "object" || options === null)
+      reject(`${family}: options`, "be an object", options);
+    if (typeof weights?.overlay !== "function")
+      reject(`${family}: weights`, "be a tree, createWeights({ seed: 1 }) for example", weights);
+    return build(definition, definition.complete(options), weights, {});
+  };
   return Object.assign(make, {
     family,
     modelType,

@@ -109,6 +109,10 @@ export function forward(model: Runnable, given: ModelInputs, options: ForwardOpt
   });
   checkFields(`${family}: forward options`, options, optionFields);
   checkCache(model, inputs, options);
+  if (options.training) {
+    checkInteger(`${family}: training.seed`, options.training.seed, { min: 0 });
+    checkInteger(`${family}: training.step`, options.training.step, { min: 0 });
+  }
   checkOneOf(`${family}: logits`, options.logits ?? "all", ["all", "last", "none"]);
   const { batch, length } = inputs;
   const { cache, training, logits = "all" } = options;

@@ -149,6 +149,8 @@ function modelOf(
  * at once), `not-finite` for weights with NaN (named), `io`, `unsupported`. Nothing stays allocated then.
  */
 export async function loadModel(location: CheckpointLocation, options: LoadOptions): Promise<LoadedModel> {
+  if (!Array.isArray(options?.families))
+    reject("loadModel: families", "be a list of families, [gpt] for example", options?.families);
   const { families, registry = createRegistry(standard), signal } = options;
   checkOneOf("loadModel: storage", options.storage ?? "f32", ["f32", "stored"]);
   signal?.throwIfAborted();

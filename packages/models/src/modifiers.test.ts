@@ -46,9 +46,36 @@ describe("modifiers", () => {
     model.dispose();
   });
 
+  it("are checked when the model is built", () => {
+    const model = gpt(small, createWeights());
+    expect(() => model.with({ modifiers: ["soft-cap"] as never })).toThrow(
+      'gpt: modifiers must be a list of modifiers, got ["soft-cap"]',
+    );
+    expect(() => gpt(undefined as never, createWeights())).toThrow(
+      "gpt: options must be an object, got undefined",
+    );
+    expect(() => gpt(small, undefined as never)).toThrow("gpt: weights must be a tree, createWeights");
+    expect(() => model.forward({ ids }, { training: { seed: -1, step: 0 } })).toThrow(
+      "gpt: training.seed must be an integer >= 0, got -1",
+    );
+    model.dispose();
+  });
+
   it("must be a list in JSON", async () => {
     const json = { name: "gpt", ...small, modifiers: { name: "soft-cap", cap: 1 } };
     await expect(createRegistry(standard).create("models", json)).rejects.toThrow("modifiers must be a list");
+  });
+});
+
+describe("loadModel", () => {
+  it("refuses to load without families, and an attention that nobody has", async () => {
+    await expect(loadModel(new Map(), {} as never)).rejects.toThrow(
+      "loadModel: families must be a list of families, [gpt] for example, got undefined",
+    );
+    const json = { name: "gpt", ...small, attention: { name: "longfromer" } };
+    await expect(createRegistry(standard).create("models", json)).rejects.toThrow(
+      /attention: name must be one of and, .*longformer, .*got "longfromer"/,
+    );
   });
 });
 

@@ -5,8 +5,13 @@ import type { Swap } from "./model.ts";
 
 /** A pattern or a mechanism from its JSON. */
 export async function readAttention(json: EntryJson, registry: Registry): Promise<Attention> {
-  const isMechanism = typeof json?.name === "string" && registry.has("mechanisms", json.name);
-  return isMechanism ? registry.create("mechanisms", json) : registry.create("patterns", json);
+  const name = typeof json?.name === "string" ? json.name : "";
+  if (registry.has("mechanisms", name)) return registry.create("mechanisms", json);
+  if (name !== "" && !registry.has("patterns", name)) {
+    const known = [...registry.names("patterns"), ...registry.names("mechanisms")].toSorted();
+    reject("attention: name", `be one of ${known.join(", ")}`, name, "invalid-data");
+  }
+  return registry.create("patterns", json);
 }
 
 /** JSON of what can be swapped; not checked yet. */

@@ -4,7 +4,7 @@ import { anyOf } from "./builders.ts";
 import type { BooleanExpression, IntegerExpression } from "./builders.ts";
 
 /** Inclusive runs of consecutive integers that cover a set, in order. */
-export function runs(values: readonly number[]): [first: number, last: number][] {
+function runs(values: readonly number[]): [first: number, last: number][] {
   const found: [number, number][] = [];
   for (const value of [...new Set(values)].toSorted((a, b) => a - b)) {
     const last = found.at(-1);

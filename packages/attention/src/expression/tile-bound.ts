@@ -99,7 +99,7 @@ function negate(bound: Bound): Bound {
 }
 
 /** Joins parts; those of one direction become one line. */
-export function join(op: "and" | "or", parts: readonly Bound[]): Bound {
+function join(op: "and" | "or", parts: readonly Bound[]): Bound {
   const neutral = op === "and";
   const lines = new Map<string, Line[]>();
   const others: Bound[] = [];

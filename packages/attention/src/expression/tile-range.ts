@@ -48,7 +48,7 @@ export interface TileContext {
 export const anyAttribute: AttributeRange = { minimum: -attributeLimit, maximum: attributeLimit };
 
 /** The last position of a range. */
-export function lastOf({ start, step, count }: StridedRange): number {
+function lastOf({ start, step, count }: StridedRange): number {
   return start + step * (count - 1);
 }
 

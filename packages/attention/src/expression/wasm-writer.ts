@@ -57,7 +57,7 @@ export const op = {
 const noResult = 0x40;
 
 /** An unsigned LEB128 number. */
-export function unsigned(value: number): number[] {
+function unsigned(value: number): number[] {
   const bytes: number[] = [];
   let rest = value >>> 0;
   do {
