@@ -10,7 +10,7 @@ export interface Contender {
 export interface MeasureOptions {
   /** Rounds after the warm-up. @default 15 */
   readonly repeats?: number;
-  /** Rounds before. @default 3 */
+  /** Rounds before, so that every data set was seen. @default sets, at least 3 */
   readonly warmUp?: number;
   /** Data sets to go through, so that no run finds its data in the cache. */
   readonly sets: number;
@@ -33,7 +33,7 @@ export async function measure(
   contenders: readonly Contender[],
   options: MeasureOptions,
 ): Promise<Map<string, Timing>> {
-  const { repeats = 15, warmUp = 3, sets, now = () => performance.now() } = options;
+  const { repeats = 15, sets, warmUp = Math.max(3, sets), now = () => performance.now() } = options;
   const times = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
   const errors = new Map<string, string>();
   for (let round = 0; round < warmUp + repeats; round++)

