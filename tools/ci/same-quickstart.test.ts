@@ -2,18 +2,29 @@ import { describe, expect, it } from "vitest";
 import { differences, type QuickstartReport } from "./same-quickstart.ts";
 
 describe("differences", () => {
-  const report: QuickstartReport = { trainLoss: [5.5, 5.25, 5], validationLoss: 4.75, sample: "Call me" };
+  const report: QuickstartReport = {
+    trainLoss: [5.5, 5.25, 5],
+    validationLoss: 4.75,
+    sample: "Call me",
+    patterns: [{ name: "causal", validationLoss: 4.75 }],
+  };
 
   it("finds none in equal runs", () => {
     expect(differences(report, structuredClone(report))).toEqual([]);
   });
 
   it("names each field, and the first step, that differs", () => {
-    const other = { trainLoss: [5.5, 5.25000000001, 6], validationLoss: 4, sample: "Call us" };
+    const other = {
+      trainLoss: [5.5, 5.25000000001, 6],
+      validationLoss: 4,
+      sample: "Call us",
+      patterns: [{ name: "causal", validationLoss: 4 }],
+    };
     expect(differences(report, other)).toEqual([
       "trainLoss[1]: must be equal in both runs, got 5.25 and 5.25000000001",
       "validationLoss: must be equal in both runs, got 4.75 and 4",
       'sample: must be equal in both runs, got "Call me" and "Call us"',
+      'patterns: must be there and equal in both runs, got [["causal",4.75]] and [["causal",4]]',
     ]);
     expect(differences(report, { ...report, trainLoss: [5.5, 5.25] })).toEqual([
       "trainLoss[2]: must be equal in both runs, got 5 and undefined",
@@ -22,6 +33,6 @@ describe("differences", () => {
 
   it("does not take two empty reports for equal", () => {
     const empty = JSON.parse("{}") as QuickstartReport;
-    expect(differences(empty, empty)).toHaveLength(3);
+    expect(differences(empty, empty)).toHaveLength(4);
   });
 });

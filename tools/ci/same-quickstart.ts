@@ -3,6 +3,7 @@ export interface QuickstartReport {
   readonly trainLoss: readonly number[];
   readonly validationLoss: number;
   readonly sample: string;
+  readonly patterns: readonly { readonly name: string; readonly validationLoss: number }[];
 }
 
 /** What differs between two runs of one seed, or is missing from them; empty when they are equal to the last bit. */
@@ -22,5 +23,9 @@ export function differences(first: QuickstartReport, second: QuickstartReport): 
       found.push(
         `${field}: must be equal in both runs, got ${JSON.stringify(first[field])} and ${JSON.stringify(second[field])}`,
       );
+  const losses = ({ patterns = [] }: QuickstartReport): string =>
+    JSON.stringify(patterns.map(({ name, validationLoss }) => [name, validationLoss]));
+  if (losses(first) === "[]" || losses(first) !== losses(second))
+    found.push(`patterns: must be there and equal in both runs, got ${losses(first)} and ${losses(second)}`);
   return found;
 }
