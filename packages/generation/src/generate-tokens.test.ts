@@ -239,6 +239,19 @@ describe("generateTokens", () => {
       }
     });
 
+    it("slides past a row that ended with a full window, in a cache with more room than that", async () => {
+      const rows = [[...ids, 1, 2], [3]];
+      const options = { ids: rows, maxNewTokens: 6, whenFull: "slide" } as const;
+      const endIds = [(await all(model, { ...options, cache: false }))[0]!.ids[0]!];
+      const expected = await all(model, { ...options, endIds, cache: false });
+      expect(row(expected, 0)).toHaveLength(1);
+      expect(row(expected, 1).length).toBeGreaterThan(1);
+      const cache = createKeyValueCache({ layers: model.config.layers, batch: 2, capacity: 48 });
+      const steps = await all(model, { ...options, endIds, cache });
+      cache.dispose();
+      expect(steps.map((step) => step.ids)).toEqual(expected.map((step) => step.ids));
+    });
+
     it("may be longer where positions are not learned", async () => {
       const far = swap(
         model.with({ position: { kind: "position", name: "none", options: {}, build: () => ({}) } }),

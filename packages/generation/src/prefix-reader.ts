@@ -64,9 +64,9 @@ function paddedInputs(pending: readonly (readonly number[])[], held: readonly nu
   return {
     ids,
     attentionMask: pending.map((row) => places.map((i) => (i < row.length ? 1 : 0))),
-    // Padding takes the place of the row's last token: places behind it may be more than the model has.
+    // Padding takes the place of the row's last token, held or pending: places behind it may be more than the model has.
     positionIds: pending.map((row, r) =>
-      places.map((i) => held[r]! + Math.min(i, Math.max(row.length - 1, 0))),
+      places.map((i) => Math.max(held[r]! + Math.min(i, row.length - 1), 0)),
     ),
   };
 }
