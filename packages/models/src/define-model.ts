@@ -1,10 +1,12 @@
 /** From a family's definition to models: checks, builds, swaps. */
-import { checkInteger, reject } from "@heddle/core";
+import { checkFields, checkInteger, reject } from "@heddle/core";
 import type { WeightTree } from "@heddle/core";
 import { forward } from "./forward.ts";
 import { attentionOf, greatestLayers } from "./model.ts";
 import type { FamilyDefinition, Model, ModelConfig, ModelFamily, OriginalConfig, Swap } from "./model.ts";
 import { saveModel } from "./save-model.ts";
+
+const swapFields = ["attention", "position", "modifiers"] as const satisfies readonly (keyof Swap)[];
 
 function build<C extends ModelConfig, O extends Swap>(
   definition: FamilyDefinition<C, O>,
@@ -36,7 +38,10 @@ function build<C extends ModelConfig, O extends Swap>(
     cacheable: kinds.every((kind) => (kind.kind === "pattern" ? kind.prefixStable : kind.capabilities.cache)),
     parameterCount: () => parameters.reduce((sum, { size }) => sum + size, 0),
     forward: (inputs, options = {}) => forward({ family, config, network }, inputs, options),
-    with: (swap) => build(definition, { ...config, ...swap }, weights.overlay(), original),
+    with: (swap) => {
+      checkFields(`${family}: swap`, swap ?? {}, swapFields);
+      return build(definition, { ...config, ...swap }, weights.overlay(), original);
+    },
     save: (location, options) => saveModel(definition, model, original, location, options),
     dispose: () => weights.dispose(),
   };

@@ -121,6 +121,17 @@ describe("with", () => {
     model.dispose();
   });
 
+  it("refuses what it cannot swap, instead of leaving it out", () => {
+    const model = gpt(options, createWeights());
+    const misspelt = { attentoin: local } as Swap;
+    expect(() => model.with(misspelt)).toThrow(
+      'gpt: swap must have only the fields attention, position, modifiers, got "attentoin"',
+    );
+    const size = { layers: 1 } as Swap;
+    expect(() => model.with(size)).toThrow('got "layers"');
+    model.dispose();
+  });
+
   it("refuses lists of another length and a mechanism without a causal form, and leaks nothing", () => {
     const model = gpt(options, createWeights());
     expect(() => model.with({ attention: [full()] })).toThrow(
