@@ -77,6 +77,20 @@ describe("mlmBatches", () => {
     expect(new Set(others.map(({ inputs }) => JSON.stringify(inputs.ids))).size).toBe(4);
   });
 
+  it("chooses one token of a batch that chance would leave without, so that every step has a label", async () => {
+    const few = mlmBatches([[CLS, 7, 8, SEP]], { ...options, batch: 1 });
+    const chosen = new Set<number>();
+    for (let step = 1; step <= 40; step++) {
+      const { labels } = await few.at(step, 0);
+      const counted = labels.filter((label) => label !== -100);
+      expect(counted.length).toBeGreaterThan(0);
+      counted.forEach((label) => chosen.add(label));
+    }
+    expect([...chosen].toSorted()).toEqual([7, 8]);
+    const none = await mlmBatches([[CLS, SEP]], { ...options, batch: 1 }).at(1, 0);
+    expect([...none.labels]).toEqual([-100, -100]);
+  });
+
   it("masks every token at a chance of 1", async () => {
     const { labels } = await mlmBatches([[7, 8, 9]], { ...options, batch: 2, probability: 1 }).at(1, 0);
     expect([...labels]).toEqual([7, 8, 9, 7, 8, 9]);

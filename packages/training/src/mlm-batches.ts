@@ -33,7 +33,8 @@ const DRAWS = 3;
 /**
  * Masked language modelling, https://arxiv.org/abs/1810.04805 §3.1: random rows of a list, in which each token but the
  * special ones is chosen with a chance of 15 %; of the chosen ones 80 % become `[MASK]`, 10 % a random token of the
- * whole vocabulary, 10 % stay. Their labels are what they were; the others do not count.
+ * whole vocabulary, 10 % stay. Their labels are what they were; the others do not count. Where chance would choose no
+ * token of a batch, the one that came nearest is chosen, since a step without labels cannot be done.
  *
  * @param rows Token ids with their special tokens.
  * @throws HeddleError for no row, an empty one, or an id outside the vocabulary.
@@ -83,9 +84,15 @@ export function mlmBatches(
       );
       const length = chosen.reduce((most, row) => Math.max(most, row.length), 0);
       const labels = new Int32Array(batch * length).fill(IGNORED);
+      const addressOf = (row: number, at: number): number => ((first + row) * longest + at) * DRAWS;
+      const drawn = chosen.flatMap((ids, row) =>
+        ids.flatMap((id, at) => (special.has(id) ? [] : [draws.uniform(addressOf(row, at))])),
+      );
+      const least = drawn.reduce((a, b) => Math.min(a, b), 1);
       const masked = (id: number, row: number, at: number): number => {
-        const address = ((first + row) * longest + at) * DRAWS;
-        if (special.has(id) || draws.uniform(address) >= probability) return id;
+        const address = addressOf(row, at);
+        const draw = draws.uniform(address);
+        if (special.has(id) || (draw >= probability && draw > least)) return id;
         labels[row * length + at] = id;
         const fate = draws.uniform(address + 1);
         if (fate < 0.8) return maskId;
