@@ -228,6 +228,15 @@ describe("train: what it refuses", () => {
 
   it.each<[Partial<Options>, string]>([
     [{ steps: 0 }, "train: steps must be an integer >= 1, got 0"],
+    [{ accumlate: 4 } as object, "train: options must have only the fields batches, optimizer, "],
+    [
+      { batches: [] } as object,
+      "train: batches must be a source, tokenWindows(ids, { length, batch }) for example, got []",
+    ],
+    [
+      { optimizer: undefined } as object,
+      "train: optimizer must be an optimizer, adamw({ learningRate }) for example, got undefined",
+    ],
     [{ accumulate: 0 }, "train: accumulate must be an integer >= 1, got 0"],
     [{ clip: 0 }, "train: clip must be a number >= 5e-324, got 0"],
     [{ seed: -1 }, "train: seed must be an integer >= 0, got -1"],

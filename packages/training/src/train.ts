@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { CheckpointLocation, SaveLocation } from "@heddle/checkpoints";
-import { HeddleError, checkInteger, checkNumber, reject } from "@heddle/core";
+import { HeddleError, checkFields, checkInteger, checkNumber, reject } from "@heddle/core";
 import type { Parameter } from "@heddle/core";
 import { batchList, evaluate } from "./evaluate.ts";
 import { clipFactor, firstNotFinite, stepGradients } from "./gradients.ts";
@@ -76,8 +76,30 @@ interface Run<M, B> {
   readonly parameters: readonly Parameter[];
 }
 
-function check<M, B>({ steps, accumulate = 1, seed = 0, clip, ...options }: TrainOptions<M, B>): void {
+const optionFields = [
+  "batches",
+  "optimizer",
+  "steps",
+  "accumulate",
+  "clip",
+  "seed",
+  "loss",
+  "evaluate",
+  "checkpoint",
+  "resume",
+  "signal",
+  "now",
+] as const satisfies readonly (keyof TrainOptions<unknown, unknown>)[];
+
+function check<M, B>(options: TrainOptions<M, B>): void {
+  checkFields("train: options", options, optionFields);
+  const { batches, optimizer, steps, accumulate = 1, seed = 0, clip } = options;
   const { evaluate: validation, checkpoint, resume = false } = options;
+  // A list has an `at` too, which counts from 0 and comes to an end.
+  if (typeof batches?.at !== "function" || Array.isArray(batches))
+    reject("train: batches", "be a source, tokenWindows(ids, { length, batch }) for example", batches);
+  if (typeof optimizer?.update !== "function")
+    reject("train: optimizer", "be an optimizer, adamw({ learningRate }) for example", optimizer);
   checkInteger("train: steps", steps, { min: 1 });
   checkInteger("train: accumulate", accumulate, { min: 1 });
   checkInteger("train: seed", seed, { min: 0 });
