@@ -367,6 +367,10 @@ describe("generateTokens", () => {
   });
 
   it.each<[string, Partial<GenerateTokensOptions>]>([
+    [
+      "generate: options must have only the fields temperature, topK, topP, repetitionPenalty",
+      { temprature: 1 } as object,
+    ],
     ["generate: ids must hold at least one token, got []", { ids: [] }],
     ["generate: ids[1] must be a list of at least one token id, got []", { ids: [[1], []] }],
     ["generate: ids[0][1] must be from 0 to 60, the vocabulary's last id, got 61", { ids: [1, 61] }],

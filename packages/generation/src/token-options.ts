@@ -1,5 +1,5 @@
 import type { KeyValueCache } from "@heddle/attention";
-import { HeddleError, checkInteger, checkOneOf, reject } from "@heddle/core";
+import { HeddleError, checkFields, checkInteger, checkOneOf, reject } from "@heddle/core";
 import type { Model } from "@heddle/models";
 import { checkSampling } from "./sampling.ts";
 import type { SamplingOptions } from "./sampling.ts";
@@ -55,6 +55,22 @@ export interface TokenPlan {
 
 const where = "generate";
 
+const optionFields = [
+  "temperature",
+  "topK",
+  "topP",
+  "repetitionPenalty",
+  "maxNewTokens",
+  "seed",
+  "cache",
+  "contextLength",
+  "whenFull",
+  "signal",
+  "ids",
+  "endIds",
+  "idsBelow",
+] as const satisfies readonly (keyof GenerateTokensOptions)[];
+
 function checkRows(ids: GenerateTokensOptions["ids"], vocabulary: number): readonly (readonly number[])[] {
   if (!Array.isArray(ids)) reject(`${where}: ids`, "be a list of token ids, or of such lists", ids);
   if (ids.length === 0) reject(`${where}: ids`, "hold at least one token", ids);
@@ -103,6 +119,7 @@ export function planTokens(model: Model, options: GenerateTokensOptions): TokenP
       "unsupported",
       `${where}: model must be a decoder, such as gpt, got ${family}, whose tokens see those after them`,
     );
+  checkFields(`${where}: options`, options, optionFields);
   const {
     maxNewTokens,
     seed = 0,
