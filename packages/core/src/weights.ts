@@ -70,6 +70,8 @@ export interface WeightTree extends Weights {
   readonly all: ReadonlyMap<string, Parameter>;
   /** Names that this overlay had to add to the tree below it, in order. Empty for a root. */
   readonly added: readonly string[];
+  /** The parameter of that name, held here or below. */
+  find(name: string): Parameter | undefined;
   /** A tree over this one: shares its parameters, keeps its own additions. */
   overlay(): WeightTree;
   /** Frees the parameters and derived values held here; the tree below an overlay stays. */
@@ -105,7 +107,7 @@ function createTree(seed: number, below: WeightTree | null): WeightTree {
   const derivedValues = new Map<string, Derived>();
   const added: string[] = [];
 
-  const find = (name: string): Parameter | undefined => own.get(name) ?? below?.all.get(name);
+  const find = (name: string): Parameter | undefined => own.get(name) ?? below?.find(name);
 
   const declare = (path: string, name: string, spec: ParameterSpec): Parameter => {
     const full = join(path, name);
@@ -129,7 +131,7 @@ function createTree(seed: number, below: WeightTree | null): WeightTree {
 
   const derive = (full: string, parameters: readonly Parameter[], compute: () => Tensor): Tensor => {
     // A value of parameters that are all below belongs there, so that every swap shares it.
-    if (below && parameters.every((parameter) => below.all.get(parameter.name) === parameter))
+    if (below && parameters.every((parameter) => below.find(parameter.name) === parameter))
       return below.derived(full, parameters, compute);
     if (isDifferentiating())
       throw new HeddleError(
@@ -162,6 +164,7 @@ function createTree(seed: number, below: WeightTree | null): WeightTree {
     get all() {
       return below ? new Map([...below.all, ...own]) : own;
     },
+    find,
     overlay: () => createTree(seed, tree),
     dispose() {
       for (const parameter of own.values()) parameter.dispose();

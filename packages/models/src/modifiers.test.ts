@@ -51,6 +51,9 @@ describe("modifiers", () => {
     expect(() => model.with({ modifiers: ["soft-cap"] as never })).toThrow(
       'gpt: modifiers must be a list of modifiers, got ["soft-cap"]',
     );
+    expect(() => gpt({ ...small, dropot: 0.1 } as never, createWeights())).toThrow(
+      /gpt: options must have only the fields vocabularySize, .*modifiers, got "dropot"/,
+    );
     expect(() => gpt(undefined as never, createWeights())).toThrow(
       "gpt: options must be an object, got undefined",
     );

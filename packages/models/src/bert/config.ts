@@ -1,4 +1,5 @@
 import { full } from "@heddle/attention";
+import { checkFields } from "@heddle/core";
 import type { Activation } from "@heddle/core";
 import { learned } from "@heddle/positions";
 import * as v from "valibot";
@@ -54,7 +55,28 @@ export interface BertOptions extends Swap {
   readonly head?: "mlm" | "none";
 }
 
+/** The options of BERT, which its kin share. */
+export const bertOptionFields: readonly (keyof BertOptions)[] = [
+  "vocabularySize",
+  "maxLength",
+  "width",
+  "layers",
+  "heads",
+  "tokenTypes",
+  "innerWidth",
+  "activation",
+  "epsilon",
+  "dropout",
+  "attentionDropout",
+  "pooler",
+  "head",
+  "attention",
+  "position",
+  "modifiers",
+];
+
 export function completeBertConfig(options: BertOptions): BertConfig {
+  checkFields("bert: options", options, bertOptionFields);
   const { width, dropout = 0 } = options;
   const config = {
     maxLength: 512,

@@ -1,5 +1,5 @@
 import { full } from "@heddle/attention";
-import { activations, checkNumber, checkOneOf } from "@heddle/core";
+import { activations, checkFields, checkNumber, checkOneOf } from "@heddle/core";
 import type { Activation } from "@heddle/core";
 import { learned } from "@heddle/positions";
 import * as v from "valibot";
@@ -53,7 +53,26 @@ export interface GptOptions extends Swap {
   readonly inverseLayerScale?: boolean;
 }
 
+const optionFields = [
+  "vocabularySize",
+  "maxLength",
+  "width",
+  "layers",
+  "heads",
+  "innerWidth",
+  "activation",
+  "epsilon",
+  "dropout",
+  "embeddingDropout",
+  "attentionDropout",
+  "inverseLayerScale",
+  "attention",
+  "position",
+  "modifiers",
+] as const satisfies readonly (keyof GptOptions)[];
+
 export function completeGptConfig(options: GptOptions): GptConfig {
+  checkFields("gpt: options", options, optionFields);
   const { width, dropout = 0 } = options;
   const config = {
     innerWidth: 4 * width,

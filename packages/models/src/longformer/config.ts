@@ -1,9 +1,10 @@
 import { longformer as longformerAttention } from "@heddle/attention";
 import type { AttentionMechanism } from "@heddle/attention";
-import { checkInteger, reject } from "@heddle/core";
+import { checkFields, checkInteger, reject } from "@heddle/core";
 import { learned } from "@heddle/positions";
 import * as v from "valibot";
 import { checkEncoder, encoderKeys, readEncoder, writeEncoder } from "../bert/encoder-config.ts";
+import { bertOptionFields } from "../bert/config.ts";
 import type { BertConfig, BertOptions } from "../bert/config.ts";
 import { integer, readJson } from "../config.ts";
 import { greatestLayers } from "../model.ts";
@@ -35,6 +36,7 @@ function mechanismsOf(window: readonly number[]): readonly AttentionMechanism[] 
 }
 
 export function completeLongformerConfig(options: LongformerOptions): LongformerConfig {
+  checkFields("longformer: options", options, [...bertOptionFields, "window", "padId"]);
   const { width, layers, dropout = 0 } = options;
   checkInteger("longformer: layers", layers, { min: 1, max: greatestLayers });
   const window = windowsOf(options.window ?? 512, layers);
