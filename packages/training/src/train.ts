@@ -39,7 +39,8 @@ export interface TrainOptions<M, B> {
     readonly tokenizer?: SavableTokenizer;
   };
   /**
-   * Goes on where a checkpoint ended, with the same losses to the last bit. True: the one in the checkpoint's
+   * Goes on where a checkpoint ended, with the same losses to the last bit, for a model built as it was: dropout and
+   * attention without parameters of their own are not compared. True: the one in the checkpoint's
    * directory, or from the beginning where there is none yet. A location: the one there.
    * @default false
    */
@@ -162,7 +163,7 @@ async function gather<M, B extends Batch<unknown>>(
   return { parts, tokens: batches.reduce((sum, { labels }) => sum + labels.length, 0) };
 }
 
-/** One step: gradients, their check, and the change. Parameters stay as they were when it throws. */
+/** One step: gradients, their check, and the change. Parameters stay as they were unless the optimizer itself throws. */
 async function doStep<M, B extends Batch<unknown>>(
   run: Run<M, B>,
   step: number,
