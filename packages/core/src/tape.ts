@@ -35,8 +35,9 @@ interface Engine {
 }
 
 function engine(): Engine {
-  // eslint-disable-next-line typescript/no-explicit-any -- private members of a release that will not change (4.22).
-  return tf.engine() as any;
+  // Private members of a release that will not change (4.22).
+  const found: unknown = tf.engine();
+  return found as Engine;
 }
 
 /** Whether a call to `differentiate` is recording now. */
