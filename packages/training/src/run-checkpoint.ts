@@ -226,7 +226,8 @@ export async function restoreRun<Inputs>(
   options: RunOptions,
 ): Promise<RunPosition> {
   const step = await readPosition(checkpoint, options);
-  const stored = storedNames(checkpoint, model.parameters);
+  // What the model does not use now is put back too: the next save writes it again.
+  const stored = storedNames(checkpoint, [...(model.weights?.all.values() ?? model.parameters)]);
   const file = await checkpoint.openTensors(momentsFile);
   try {
     const trainable = model.parameters.filter((parameter) => parameter.trainable);

@@ -5,6 +5,8 @@ import type { SaveCheckpointOptions, SaveLocation } from "@heddle/checkpoints";
 /** What training asks of a model; every Heddle model is one. */
 export interface Trainable<Inputs> {
   readonly parameters: readonly Parameter[];
+  /** Every parameter that `save` writes, where those that the model does not use now are among them. @default parameters */
+  readonly weights?: { readonly all: ReadonlyMap<string, Parameter> };
   /** `training` is the address of dropout's random numbers; without it there is no dropout. */
   readonly forward: (
     inputs: Inputs,
