@@ -27,7 +27,7 @@ export const issues: Readonly<Record<string, Readonly<Record<string, LazyMeasure
     "goldens-gpt-128-webgpu": fullGolden("gpt", 128, "webgpu"),
     "goldens-bert-128-webgpu": fullGolden("bert", 128, "webgpu"),
     "goldens-longformer-128-webgpu": fullGolden("longformer", 128, "webgpu"),
-    // In software these three take about an hour each.
+    // In software these three take a quarter of an hour each, or more.
     "goldens-gpt-1100-webgpu": fullGolden("gpt", 1100, "webgpu"),
     "goldens-bert-1100-webgpu": fullGolden("bert", 1100, "webgpu"),
     "goldens-longformer-1100-webgpu": fullGolden("longformer", 1100, "webgpu"),
