@@ -5,7 +5,7 @@ describe("ownTypeErrors", () => {
   const foreign =
     "node_modules/@tensorflow/tfjs-core/dist/hash_util.d.ts(2,49): error TS2304: Cannot find name 'Long'.";
   const dom =
-    "../../work/node_modules/typescript/lib/lib.dom.d.ts(24,1): error TS6200: Definitions conflict.";
+    "../../elsewhere/node_modules/typescript/lib/lib.dom.d.ts(24,1): error TS6200: Definitions conflict.";
   const ours =
     "node_modules/@heddle/core/dist/index.d.ts(1,1): error TS2307: Cannot find module 'x'.\n  Two lines.";
   const theirs = "index.mts(1,26): error TS2307: Cannot find module '@heddle/core'.";
