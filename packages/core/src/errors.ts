@@ -92,8 +92,26 @@ export function checkShape(where: string, shape: readonly number[], rule: readon
     reject(where, `have shape [${rule.map((size) => size ?? "any").join(", ")}]`, shape);
 }
 
-/** Checks that an object has no fields but some, so that a misspelt one is not ignored. */
-export function checkFields(where: string, given: object, fields: readonly string[]): void {
-  const unknown = Object.keys(given).find((field) => !fields.includes(field));
-  if (unknown !== undefined) reject(where, `have only the fields ${fields.join(", ")}`, unknown);
+/** Checks that options are an object with no fields but some, so that none is missing and a misspelt one not ignored. */
+export function checkFields<T extends object>(
+  where: string,
+  given: T,
+  fields: readonly (keyof T & string)[],
+): void {
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    reject(where, "be an object", given);
+  const known: readonly string[] = fields;
+  const unknown = Object.keys(given).find((field) => !known.includes(field));
+  if (unknown !== undefined)
+    reject(
+      where,
+      known.length === 0 ? "have no fields" : `have only the fields ${known.join(", ")}`,
+      unknown,
+    );
+}
+
+/** Checks that a value, where there is one, is an AbortSignal. */
+export function checkSignal(where: string, value: unknown): asserts value is AbortSignal | undefined {
+  if (value !== undefined && typeof (value as AbortSignal | null)?.throwIfAborted !== "function")
+    reject(where, "be an AbortSignal", value);
 }

@@ -82,6 +82,9 @@ describe("run", () => {
     expect(() => withKernels({ double: "double.slow" }, () => run(double, { x }))).toThrow(
       'double: kernel must be one of double.fast, double.reference on cpu, got "double.slow"',
     );
+    expect(() => withKernels({ duoble: "double.reference" }, () => run(double, { x }))).toThrow(
+      /^withKernels: kernels must have only the fields .*\bdouble\b.*, got "duoble"$/,
+    );
     withKernels({ double: "double.reference" }, () =>
       expect(explain(double, { x: tf.tensor1d([1]) }).kernel).toBe("double.reference"),
     );

@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
 import { activeBackend } from "./backend.ts";
-import { HeddleError } from "./errors.ts";
+import { HeddleError, checkFields } from "./errors.ts";
 import { kernelsFor } from "./kernel.ts";
 import type { Kernel } from "./kernel.ts";
 import { isDifferentiating, record } from "./tape.ts";
@@ -38,11 +38,15 @@ export interface OperationDefinition<C, R extends Output = Tensor> {
   readonly needs?: readonly string[];
 }
 
+/** Names of the operations that were defined. */
+const operationNames = new Set<string>();
+
 /** Defines an operation with its reference, which is named `<name>.reference`. */
 export function defineOperation<C extends object, R extends Output = Tensor>(
   definition: OperationDefinition<C, R>,
 ): Operation<C, R> {
   const { name, tensors, forward, gradient, needs } = definition;
+  operationNames.add(name);
   return {
     name,
     validate: (call) => definition.validate(call),
@@ -100,8 +104,10 @@ let forced: Readonly<Record<string, string>> = {};
 /**
  * Runs `f` with kernels chosen by name: `withKernels({ attention: "attention.reference" }, () => model.forward(…))`.
  * A kernel that cannot run a call throws with its reasons. `f` is synchronous.
+ * @throws HeddleError `invalid-argument` for an operation that there is not.
  */
 export function withKernels<T>(kernels: Readonly<Record<string, string>>, f: () => T): T {
+  checkFields("withKernels: kernels", kernels, [...operationNames]);
   const before = forced;
   forced = { ...before, ...kernels };
   try {

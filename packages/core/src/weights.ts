@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { HeddleError, checkInteger, checkOneOf, reject, show } from "./errors.ts";
+import { HeddleError, checkFields, checkInteger, checkOneOf, reject, show } from "./errors.ts";
 import { normal, zeros } from "./initializers.ts";
 import type { Initializer } from "./initializers.ts";
 import { linear } from "./operations/linear.ts";
@@ -97,8 +97,9 @@ function fill(name: string, { shape, init = zeros }: ParameterSpec, seed: number
   return values;
 }
 
-function checkSpec(name: string, { shape }: ParameterSpec): void {
-  shape.forEach((length, axis) => checkInteger(`${name}: shape[${axis}]`, length, { min: 1 }));
+function checkSpec(name: string, spec: ParameterSpec): void {
+  checkFields(`${name}: options`, spec, ["shape", "init", "from"]);
+  spec.shape.forEach((length, axis) => checkInteger(`${name}: shape[${axis}]`, length, { min: 1 }));
 }
 
 function createTree(seed: number, below: WeightTree | null): WeightTree {
@@ -176,8 +177,10 @@ function createTree(seed: number, below: WeightTree | null): WeightTree {
 }
 
 function linearLayer(weights: Weights, name: string, spec: LinearSpec): LinearLayer {
+  const full = join(weights.path, name);
+  checkFields(`${full}: options`, spec, ["in", "out", "bias", "layout", "init", "from"]);
   const { in: width, out, bias = true, layout = "linear", init = normal(0.02), from } = spec;
-  checkOneOf(`${join(weights.path, name)}: layout`, layout, ["linear", "conv1d"]);
+  checkOneOf(`${full}: layout`, layout, ["linear", "conv1d"]);
   const weight = weights.parameter(`${name}.weight`, {
     shape: layout === "linear" ? [out, width] : [width, out],
     init,
@@ -202,7 +205,9 @@ function linearLayer(weights: Weights, name: string, spec: LinearSpec): LinearLa
 }
 
 /** An empty tree: models that are defined over it declare its parameters, and their first values come from the seed. */
-export function createWeights({ seed = 0 }: WeightsOptions = {}): WeightTree {
+export function createWeights(options: WeightsOptions = {}): WeightTree {
+  checkFields("createWeights: options", options, ["seed"]);
+  const { seed = 0 } = options;
   checkInteger("createWeights: seed", seed, { min: 0 });
   return createTree(seed, null);
 }
