@@ -5,7 +5,7 @@ import type { BackendName, PlainAttentionCall, PlainTensor } from "@heddle/confo
 import { differentiate, withKernels } from "@heddle/core";
 import { describe, expect, it } from "vitest";
 import { createKeyValueCache } from "./cache.ts";
-import type { KeyValueCache } from "./cache.ts";
+import type { KeyValueCache, KeyValueCacheOptions } from "./cache.ts";
 import { fromInteger, score, variables } from "./expression/builders.ts";
 import { modifier } from "./expression/modifier.ts";
 import { and, pattern } from "./expression/pattern.ts";
@@ -246,11 +246,46 @@ describe("what KeyValueCache refuses", () => {
       "KeyValueCache: tokens must be at most the capacity of 6, got 7",
     );
     expect(() => cache.advance([2, 2])).toThrow(
-      "KeyValueCache: advance must be an integer from 0 to 1, got 2",
+      "KeyValueCache: advance must be at most the 0 tokens that every layer has appended, got 2",
     );
     expect(cache.lengths).toEqual([5, 2]);
     expectRows(pass(cache, plain, [5, 2], 1), plainAttention(plain).output, [5, 2], 1);
     cache.dispose();
+  });
+
+  it("to count tokens that a layer did not write", () => {
+    const plain = drawn(causal());
+    const cache = createKeyValueCache({ layers: 2, batch, capacity: length });
+    const refused = (most: number, count: number | readonly number[]): void =>
+      expect(() => cache.advance(count)).toThrow(
+        `KeyValueCache: advance must be at most the ${most} tokens that every layer has appended, got `,
+      );
+    refused(0, 1);
+    pass(cache, plain, [0, 0], 3, 0);
+    refused(0, 3);
+    pass(cache, plain, [0, 0], 3, 1);
+    refused(3, [1, 4]);
+    expect(cache.lengths).toEqual([0, 0]);
+    cache.advance([3, 2]);
+    // What is left of the row that took fewer would be another token's.
+    refused(0, [0, 1]);
+    for (const layer of [0, 1]) pass(cache, plain, [3, 2], 2, layer);
+    cache.truncate([2, 2]);
+    refused(0, 2);
+    cache.advance(0);
+    expect(cache.lengths).toEqual([2, 2]);
+    cache.dispose();
+  });
+
+  it("a misspelt option, and none", () => {
+    expect(() => createKeyValueCache({ layers: 1, capacity: 1, bach: 2 } as KeyValueCacheOptions)).toThrow(
+      'createKeyValueCache: options must have only the fields layers, batch, capacity, got "bach"',
+    );
+    expect(() => createKeyValueCache(undefined as never)).toThrow(
+      "createKeyValueCache: options must be an object of layers, batch, capacity, got undefined",
+    );
+    const cache = createKeyValueCache({ layers: 1, capacity: 1 });
+    expect(() => cache.advance(null as never)).toThrow("advance must be a number or hold 1, one a batch row");
   });
 
   it("to be differentiated, and patterns that change with the length", () => {

@@ -1,6 +1,14 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { HeddleError, checkFloatsOf, checkInteger, reject, run, withoutTape } from "@heddle/core";
+import {
+  HeddleError,
+  checkFields,
+  checkFloatsOf,
+  checkInteger,
+  reject,
+  run,
+  withoutTape,
+} from "@heddle/core";
 import { cacheWriteOperation } from "./cache-write.ts";
 
 /** What `LayerCache.append` gives to the attention operation. */
@@ -41,7 +49,10 @@ export interface KeyValueCache {
   /** Bytes of the buffers. */
   readonly bytes: number;
   layer(index: number): LayerCache;
-  /** Counts the tokens that every layer has appended: one number for all rows, or one a row (ragged prompts). */
+  /**
+   * Counts tokens that every layer has appended since the last call of this or of `truncate`: one number for all rows,
+   * or one a row (ragged prompts). More than that are refused.
+   */
   advance(tokens: number | readonly number[]): void;
   /** Forgets the tokens from a position on, of every row or of each: the prompt before it can be used again. */
   truncate(length: number | readonly number[]): void;
@@ -49,9 +60,18 @@ export interface KeyValueCache {
   dispose(): void;
 }
 
+/** What a cache holds for one layer. */
+interface LayerBuffers {
+  k: Tensor | null;
+  v: Tensor | null;
+  /** Tokens written behind those held, which are not counted yet. */
+  written: number;
+}
+
 const perRow = (value: number | readonly number[], batch: number, where: string): readonly number[] => {
   const values = typeof value === "number" ? Array.from({ length: batch }, () => value) : value;
-  if (values.length !== batch) reject(where, `be a number or hold ${batch}, one a batch row`, value);
+  if (!Array.isArray(values) || values.length !== batch)
+    reject(where, `be a number or hold ${batch}, one a batch row`, value);
   return values;
 };
 
@@ -60,20 +80,24 @@ const perRow = (value: number | readonly number[], batch: number, where: string)
  * @throws HeddleError for sizes that are no positive integers. Its methods throw `invalid-argument` when a row
  * would hold more than `capacity` tokens, and `invalid-state` after `dispose`.
  */
-export function createKeyValueCache({ layers, batch = 1, capacity }: KeyValueCacheOptions): KeyValueCache {
+export function createKeyValueCache(options: KeyValueCacheOptions): KeyValueCache {
+  checkFields("createKeyValueCache: options", options, ["layers", "batch", "capacity"]);
+  const { layers, batch = 1, capacity } = options;
   checkInteger("createKeyValueCache: layers", layers, { min: 1 });
   checkInteger("createKeyValueCache: batch", batch, { min: 1 });
   checkInteger("createKeyValueCache: capacity", capacity, { min: 1 });
   let lengths: readonly number[] = Array.from({ length: batch }, () => 0);
   let disposed = false;
-  const buffers = Array.from({ length: layers }, (): { k: Tensor | null; v: Tensor | null } => ({
-    k: null,
-    v: null,
-  }));
+  const buffers = Array.from({ length: layers }, (): LayerBuffers => ({ k: null, v: null, written: 0 }));
 
   const alive = (): void => {
     if (disposed)
       throw new HeddleError("invalid-state", "KeyValueCache: must not be used after it was disposed");
+  };
+  /** What was written behind the old ends is not behind the new ones. */
+  const moveTo = (ends: readonly number[]): void => {
+    lengths = ends;
+    for (const own of buffers) own.written = 0;
   };
   const write = (held: Tensor | null, rows: Tensor): Tensor => {
     const [, heads, , width] = rows.shape as [number, number, number, number];
@@ -116,8 +140,10 @@ export function createKeyValueCache({ layers, batch = 1, capacity }: KeyValueCac
           const greatest = Math.max(...lengths) + added;
           if (greatest > capacity)
             reject("KeyValueCache: tokens", `be at most the capacity of ${capacity}`, greatest);
+          own.written = 0;
           own.k = write(own.k, k);
           own.v = write(own.v, v);
+          own.written = added;
           return { k: own.k, v: own.v, queryOffset: lengths, keyLength: greatest };
         },
       };
@@ -125,18 +151,25 @@ export function createKeyValueCache({ layers, batch = 1, capacity }: KeyValueCac
     advance(tokens) {
       alive();
       const counts = perRow(tokens, batch, "KeyValueCache: advance");
-      lengths = lengths.map((length, row) => {
-        checkInteger("KeyValueCache: advance", counts[row]!, { min: 0, max: capacity - length });
-        return length + counts[row]!;
-      });
+      const written = Math.min(...buffers.map((own) => own.written));
+      for (const count of counts) {
+        checkInteger("KeyValueCache: advance", count, { min: 0 });
+        if (count > written)
+          reject(
+            "KeyValueCache: advance",
+            `be at most the ${written} tokens that every layer has appended`,
+            count,
+          );
+      }
+      moveTo(lengths.map((length, row) => length + counts[row]!));
     },
     truncate(length) {
       alive();
       const ends = perRow(length, batch, "KeyValueCache: truncate");
-      lengths = lengths.map((held, row) => {
-        checkInteger("KeyValueCache: truncate", ends[row]!, { min: 0, max: held });
-        return ends[row]!;
-      });
+      lengths.forEach((held, row) =>
+        checkInteger("KeyValueCache: truncate", ends[row]!, { min: 0, max: held }),
+      );
+      moveTo([...ends]);
     },
     dispose() {
       for (const own of buffers) {

@@ -30,12 +30,12 @@ const scripted: ModelFamily<ScriptConfig, ScriptConfig> = defineModel<ScriptConf
   plainSwap: () => ({ attention: full(), position }),
   define: (_, { script, vocabularySize }) => ({
     position: {},
-    run({ ids }, { positions }) {
+    run({ ids }, { positions, cache }) {
       if (positions.some((at) => at >= script.length)) throw new Error("the script is over");
-      const lastHiddenState = tf.tensor3d(Float32Array.from(positions), [
-        ...(ids.shape as [number, number]),
-        1,
-      ]);
+      const [batch, length] = ids.shape as [number, number];
+      const lastHiddenState = tf.tensor3d(Float32Array.from(positions), [batch, length, 1]);
+      const nothing = tf.zeros([batch, 1, length, 1]);
+      cache?.layer(0).append(nothing, nothing);
       return {
         lastHiddenState,
         toLogits(hidden) {
