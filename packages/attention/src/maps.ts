@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { checkInteger, withoutTape } from "@heddle/core";
+import { checkFields, checkInteger, withoutTape } from "@heddle/core";
 import { attentionOperation } from "./operation.ts";
 import type { AttentionCall } from "./call.ts";
 import { probabilities } from "./reference.ts";
@@ -17,7 +17,9 @@ export interface MapSelection {
  * Attention probabilities of a call, before dropout: [B, heads, rows, Lk], as a plain tensor without gradient.
  * @throws HeddleError for a head or row that the call does not have.
  */
-export function attentionMaps(call: AttentionCall, { heads, rows }: MapSelection = {}): Tensor {
+export function attentionMaps(call: AttentionCall, selection: MapSelection = {}): Tensor {
+  checkFields("attentionMaps: selection", selection, ["heads", "rows"]);
+  const { heads, rows } = selection;
   attentionOperation.validate(call);
   const [, headCount, rowCount] = call.q.shape as [number, number, number, number];
   heads?.forEach((head) => checkInteger("attentionMaps: heads", head, { min: 0, max: headCount - 1 }));

@@ -15,7 +15,9 @@ describe("checkFields", () => {
     expect(() => check({ before: 1, aftr: 2 })).toThrow(
       'window: options must have only the fields before, after, got "aftr"',
     );
-    expect(() => checkFields("none", { a: 1 } as object, [])).toThrow('none must have no fields, got "a"');
+    expect(() => checkFields("none", { a: 1 } as object, [])).toThrow(
+      'none must have only the fields none, got "a"',
+    );
   });
 
   it.each([
@@ -24,7 +26,9 @@ describe("checkFields", () => {
     [3, "3"],
     [[1], "[1]"],
   ])("refuses %s, which holds no options", (given, shown) => {
-    expect(() => check(given as never)).toThrow(`window: options must be an object, got ${shown}`);
+    expect(() => check(given as never)).toThrow(
+      `window: options must be an object of before, after, got ${shown}`,
+    );
   });
 });
 

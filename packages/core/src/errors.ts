@@ -98,16 +98,12 @@ export function checkFields<T extends object>(
   given: T,
   fields: readonly (keyof T & string)[],
 ): void {
-  if (typeof given !== "object" || given === null || Array.isArray(given))
-    reject(where, "be an object", given);
   const known: readonly string[] = fields;
+  const list = known.join(", ") || "none";
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    reject(where, `be an object of ${list}`, given);
   const unknown = Object.keys(given).find((field) => !known.includes(field));
-  if (unknown !== undefined)
-    reject(
-      where,
-      known.length === 0 ? "have no fields" : `have only the fields ${known.join(", ")}`,
-      unknown,
-    );
+  if (unknown !== undefined) reject(where, `have only the fields ${list}`, unknown);
 }
 
 /** Checks that a value, where there is one, is an AbortSignal. */

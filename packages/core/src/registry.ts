@@ -42,7 +42,7 @@ export interface Registry {
   /** The names of a kind, sorted. */
   names(kind: RegistryKind): readonly string[];
   has(kind: RegistryKind, name: string): boolean;
-  /** Makes a value from JSON. @throws HeddleError for an unknown name, and whatever the entry says of its options. */
+  /** Makes a value from JSON. @throws HeddleError `invalid-data` for an unknown name and for options that the entry refuses. */
   create<K extends RegistryKind>(kind: K, json: EntryJson): Promise<RegistryKinds[K]>;
 }
 
@@ -70,6 +70,16 @@ export function checkOptions(
       );
     const settled = made[option];
     if (isPlainObject(value) && isPlainObject(settled)) checkOptions(`${where}.${option}`, value, settled);
+  }
+}
+
+/** Runs a factory; the options that it refuses are data here, said with their place. */
+async function inPlace<T>(where: string, make: () => Promise<T>): Promise<T> {
+  try {
+    return await make();
+  } catch (error) {
+    if (!(error instanceof HeddleError) || error.code !== "invalid-argument") throw error;
+    throw new HeddleError("invalid-data", `${where}: ${error.message}`, { cause: error });
   }
 }
 
@@ -114,10 +124,11 @@ export function createRegistry(...plugins: readonly Plugin[]): Registry {
           name,
           "invalid-data",
         );
-      const made = (await entry.make(options as never, registry)) as RegistryKinds[K];
+      const where = `registry: ${kind} ${show(name)}`;
+      const made = await inPlace(where, async () => entry.make(options as never, registry));
       const { options: settled } = Object(made) as { readonly options?: unknown };
-      if (isPlainObject(settled)) checkOptions(`registry: ${kind} ${show(name)}`, options, settled);
-      return made;
+      if (isPlainObject(settled)) checkOptions(where, options, settled);
+      return made as RegistryKinds[K];
     },
   };
   return registry;

@@ -73,7 +73,7 @@ describe("standard", () => {
     expect({ name: again.name, ...again.options }).toEqual(written);
     const misspelt = { ...json, befor: 1 };
     await expect(registry.create(kind, misspelt)).rejects.toMatchObject({ code: "invalid-data" });
-    await expect(registry.create(kind, misspelt)).rejects.toThrow(/only the option.*"befor"/);
+    await expect(registry.create(kind, misspelt)).rejects.toThrow(/only the (option|field)s .*"befor"/);
   });
 
   it("makes patterns that join what they are made of", async () => {

@@ -195,7 +195,8 @@ export function selfAttention(
     const call = { q, k, v, pattern, modifiers, attributes, ...settings(context) };
     if (maps?.wants(layer)) {
       if (cache) throw new HeddleError("unsupported", `${where}: maps must be asked for without a cache`);
-      maps.give(layer, attentionMaps(call, maps));
+      const { heads: ofHeads, rows } = maps;
+      maps.give(layer, attentionMaps(call, { ...(ofHeads && { heads: ofHeads }), ...(rows && { rows }) }));
     }
     return mergeHeads(attend({ ...call, ...(cache && { cache: cache.layer(layer) }) }));
   };

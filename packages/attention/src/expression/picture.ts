@@ -1,5 +1,5 @@
 /** Pictures of patterns, a row of characters a query. */
-import { checkInteger } from "@heddle/core";
+import { checkFields, checkInteger } from "@heddle/core";
 import { planMask } from "./mask.ts";
 import type { TokenAttributes } from "./mask.ts";
 import type { AttentionPattern } from "./tree.ts";
@@ -33,7 +33,15 @@ const shades = ["░", "▒", "▓"] as const;
  * draw(slidingWindow({ before: 1 }), 4); // ["#...", "##..", ".##.", "..##"]
  */
 export function draw(pattern: AttentionPattern, what: number | PictureOptions): string[] {
-  const options = typeof what === "number" ? { queryLength: what } : what;
+  const options: PictureOptions = typeof what === "number" ? { queryLength: what } : what;
+  checkFields("draw: options", options, [
+    "queryLength",
+    "keyLength",
+    "head",
+    "heads",
+    "attributes",
+    "columns",
+  ]);
   const {
     queryLength,
     keyLength = queryLength,

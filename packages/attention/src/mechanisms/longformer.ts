@@ -1,4 +1,4 @@
-import { checkInteger, reject, residual } from "@heddle/core";
+import { checkFields, checkInteger, reject, residual } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import type { TokenAttributes } from "../expression/mask.ts";
 import { and, or, pattern } from "../expression/pattern.ts";
@@ -39,7 +39,9 @@ interface Parts {
  * Global tokens are those whose attribute "global" is not 0. The causal form, which Hugging Face does not have, leaves
  * later keys out of both parts.
  */
-export function longformer({ window, dilation = 1 }: LongformerOptions): AttentionMechanism {
+export function longformer(options: LongformerOptions): AttentionMechanism {
+  checkFields("longformer: options", options, ["window", "dilation"]);
+  const { window, dilation = 1 } = options;
   checkInteger("longformer: window", window, { min: 2 });
   if (window % 2 !== 0) reject("longformer: window", "be even", window);
   const band = dilated({ window: { before: window / 2, after: window / 2 }, dilation });

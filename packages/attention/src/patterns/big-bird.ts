@@ -1,4 +1,4 @@
-import { checkInteger, checkOneOf, randomStream, reject } from "@heddle/core";
+import { checkFields, checkInteger, checkOneOf, randomStream, reject } from "@heddle/core";
 import { anyOf, lookupTable } from "../expression/builders.ts";
 import type { BooleanExpression } from "../expression/builders.ts";
 import { pattern } from "../expression/pattern.ts";
@@ -29,6 +29,7 @@ export interface BigBirdOptions {
  * nor the global blocks cover (all of them where fewer than `random` are left).
  */
 export function bigBird(options: BigBirdOptions): AttentionPattern {
+  checkFields("bigBird: options", options, ["block", "window", "global", "random", "seed", "direction"]);
   const { block, window, global, random, seed, direction = "both" } = options;
   checkInteger("bigBird: block", block, { min: 1, max: 2 ** 20 });
   if (!Number.isInteger(window) || window < 1 || window >= 2 ** 20 || window % 2 === 0)

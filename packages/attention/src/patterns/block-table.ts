@@ -1,4 +1,4 @@
-import { checkInteger, reject } from "@heddle/core";
+import { checkFields, checkInteger, reject } from "@heddle/core";
 import { lookupTable } from "../expression/builders.ts";
 import { pattern } from "../expression/pattern.ts";
 import { checkTable, tableFromJSON, tableFromPicture, tableToJSON } from "../expression/table.ts";
@@ -19,7 +19,9 @@ export interface BlockTableOptions {
  * Block-sparse attention by a table [heads, query blocks, key blocks]: Sparse Transformer,
  * https://arxiv.org/abs/1904.10509 §5.5.
  */
-export function blockTable({ block, table: given }: BlockTableOptions): AttentionPattern {
+export function blockTable(options: BlockTableOptions): AttentionPattern {
+  checkFields("blockTable: options", options, ["block", "table"]);
+  const { block, table: given } = options;
   checkInteger("blockTable: block", block, { min: 1, max: 2 ** 20 });
   const table = read(given);
   return pattern(

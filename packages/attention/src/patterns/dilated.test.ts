@@ -59,7 +59,7 @@ describe("dilated", () => {
       "dilated: window.before must be an integer",
     );
     expect(() => dilated({ dilation: 1 } as never)).toThrow(
-      "dilated: window must be { before, after }, got undefined",
+      "dilated: window must be an object of before, after, got undefined",
     );
   });
 });

@@ -1,4 +1,4 @@
-import { checkInteger, reject } from "@heddle/core";
+import { checkFields, checkInteger, reject } from "@heddle/core";
 import { perHead } from "../expression/heads.ts";
 import { pattern } from "../expression/pattern.ts";
 import type { AttentionPattern } from "../expression/tree.ts";
@@ -12,9 +12,10 @@ export interface DilatedOptions {
 }
 
 /** Sliding window with gaps: Longformer, https://arxiv.org/abs/2004.05150 §3.1 "Dilated Sliding Window". */
-export function dilated({ window, dilation }: DilatedOptions): AttentionPattern {
-  if (typeof window !== "object" || window === null)
-    reject("dilated: window", "be { before, after }", window);
+export function dilated(options: DilatedOptions): AttentionPattern {
+  checkFields("dilated: options", options, ["window", "dilation"]);
+  const { window, dilation } = options;
+  checkFields("dilated: window", window, ["before", "after"]);
   const { before, after = 0 } = window;
   checkInteger("dilated: window.before", before, { min: 0, max: 2 ** 20 });
   checkInteger("dilated: window.after", after, { min: 0, max: 2 ** 20 });

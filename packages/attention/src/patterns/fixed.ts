@@ -1,4 +1,4 @@
-import { checkInteger, checkOneOf } from "@heddle/core";
+import { checkFields, checkInteger, checkOneOf } from "@heddle/core";
 import { checkChoices, perHead } from "../expression/heads.ts";
 import { pattern } from "../expression/pattern.ts";
 import type { AttentionPattern } from "../expression/tree.ts";
@@ -18,7 +18,9 @@ export interface FixedOptions {
  * The query's own block and the last keys of every block: Sparse Transformer, https://arxiv.org/abs/1904.10509
  * §4.3 "fixed" (heads: §5.1).
  */
-export function fixed({ stride, summary, heads, direction = "past" }: FixedOptions): AttentionPattern {
+export function fixed(options: FixedOptions): AttentionPattern {
+  checkFields("fixed: options", options, ["stride", "summary", "heads", "direction"]);
+  const { stride, summary, heads, direction = "past" } = options;
   checkInteger("fixed: stride", stride, { min: 1, max: 2 ** 20 });
   checkInteger("fixed: summary", summary, { min: 1, max: stride });
   checkOneOf("fixed: direction", direction, ["past", "both"]);

@@ -1,4 +1,4 @@
-import { checkInteger, reject } from "@heddle/core";
+import { checkFields, checkInteger, reject } from "@heddle/core";
 import { isOneOf } from "../expression/heads.ts";
 import { pattern } from "../expression/pattern.ts";
 import type { AttentionPattern } from "../expression/tree.ts";
@@ -16,7 +16,9 @@ export type GlobalTokensOptions =
  * Joined with a local pattern by `or`. A list is short for `{ positions }`.
  */
 export function globalTokens(which: readonly number[] | GlobalTokensOptions): AttentionPattern {
-  const { positions, attribute } = isList(which) ? { positions: which } : which;
+  const options = isList(which) ? { positions: which } : which;
+  checkFields("globalTokens: options", options, ["positions", "attribute"]);
+  const { positions, attribute } = options;
   if ((positions === undefined) === (attribute === undefined))
     reject("globalTokens", "have either positions or an attribute", which);
   if (attribute !== undefined) {

@@ -1,4 +1,4 @@
-import { checkInteger, reject } from "@heddle/core";
+import { checkFields, checkInteger, reject } from "@heddle/core";
 import { pattern } from "../expression/pattern.ts";
 import type { AttentionPattern } from "../expression/tree.ts";
 import { checkAttributeName } from "../expression/validate.ts";
@@ -11,7 +11,9 @@ export type PrefixOptions =
   | { readonly attribute: string; readonly length?: undefined };
 
 /** Prefix language model: causal, and the prefix is seen by all. T5, https://arxiv.org/abs/1910.10683 §3.2.1. */
-export function prefix({ length, attribute }: PrefixOptions): AttentionPattern {
+export function prefix(options: PrefixOptions): AttentionPattern {
+  checkFields("prefix: options", options, ["length", "attribute"]);
+  const { length, attribute } = options;
   if ((length === undefined) === (attribute === undefined))
     reject("prefix", "have either a length or an attribute", { length, attribute });
   if (attribute !== undefined) {

@@ -1,4 +1,4 @@
-import { checkInteger, checkOneOf } from "@heddle/core";
+import { checkFields, checkInteger, checkOneOf } from "@heddle/core";
 import { checkChoices, perHead } from "../expression/heads.ts";
 import { pattern } from "../expression/pattern.ts";
 import type { AttentionPattern } from "../expression/tree.ts";
@@ -16,7 +16,9 @@ export interface StridedOptions {
  * The last `stride` keys and every `stride`-th one: Sparse Transformer, https://arxiv.org/abs/1904.10509 §4.3
  * "strided" (heads: §5.1).
  */
-export function strided({ stride, heads, direction = "past" }: StridedOptions): AttentionPattern {
+export function strided(options: StridedOptions): AttentionPattern {
+  checkFields("strided: options", options, ["stride", "heads", "direction"]);
+  const { stride, heads, direction = "past" } = options;
   checkInteger("strided: stride", stride, { min: 1, max: 2 ** 20 });
   checkOneOf("strided: direction", direction, ["past", "both"]);
   if (heads !== undefined) checkChoices("strided: heads", heads, ["local", "strided"]);
