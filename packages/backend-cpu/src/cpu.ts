@@ -1,3 +1,4 @@
+import { checkFields } from "@heddle/core";
 import type { AnyKernel, BackendStarter } from "@heddle/core";
 import { cacheWriteCpu } from "./cache-write.ts";
 
@@ -8,7 +9,9 @@ export interface CpuOptions {
 }
 
 /** Plain JavaScript: slow, everywhere, and what the references are defined on. */
-export function cpu({ kernels = [] }: CpuOptions = {}): BackendStarter {
+export function cpu(options: CpuOptions = {}): BackendStarter {
+  checkFields("cpu: options", options, ["kernels"]);
+  const { kernels = [] } = options;
   return {
     name: "cpu",
     async start() {

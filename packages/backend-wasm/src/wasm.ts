@@ -1,5 +1,5 @@
 import type { AnyKernel, BackendStarter, StartedBackend } from "@heddle/core";
-import { HeddleError, reject } from "@heddle/core";
+import { HeddleError, checkFields, reject } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { KernelBackend } from "@tensorflow/tfjs-core";
 import { loadQuietly } from "./load-quietly.ts";
@@ -80,6 +80,7 @@ async function start({ kernels = [], wasm }: WasmOptions): Promise<StartedBacken
  * @throws HeddleError `invalid-argument` for options of the wrong type.
  */
 export function wasm(options: WasmOptions = {}): BackendStarter {
+  checkFields("wasm: options", options, ["kernels", "wasm"]);
   const { wasm: place } = options;
   if (place !== undefined && !(place instanceof URL) && (typeof place !== "string" || place === ""))
     reject("wasm: wasm", "be a URL or a path that is not empty", place);

@@ -1,5 +1,5 @@
 import type { AnyKernel, BackendStarter, StartedBackend } from "@heddle/core";
-import { checkOneOf, HeddleError, reject } from "@heddle/core";
+import { checkFields, checkOneOf, HeddleError, reject } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { findGpu } from "./dawn.ts";
 import { describeDevice, requestDevice } from "./device.ts";
@@ -90,6 +90,7 @@ async function start(options: WebGpuOptions): Promise<StartedBackend> {
  * @throws HeddleError `invalid-argument` for options of the wrong type.
  */
 export function webgpu(options: WebGpuOptions = {}): BackendStarter {
+  checkFields("webgpu: options", options, ["kernels", "powerPreference", "device", "software"]);
   const { powerPreference, device, software } = options;
   if (powerPreference !== undefined)
     checkOneOf("webgpu: powerPreference", powerPreference, ["high-performance", "low-power"]);

@@ -1,4 +1,4 @@
-import { HeddleError, reject, show } from "@heddle/core";
+import { HeddleError, checkFields, reject, show } from "@heddle/core";
 import { closedError, type ByteSource } from "./byte-source.ts";
 import { checkpointFiles, type CheckpointFiles, type CheckpointLocation } from "./checkpoint-files.ts";
 import { openSafetensors, type ReadTensor, type SafetensorsFile } from "./read-safetensors.ts";
@@ -161,6 +161,7 @@ export async function openCheckpoint(
   location: CheckpointLocation,
   options: UrlOptions = {},
 ): Promise<Checkpoint> {
+  checkFields("openCheckpoint: options", options, ["signal", "fetch"]);
   const files = checkpointFiles(location, options);
   const { name } = files;
   const { config, weights } = await openConsistent(files);

@@ -1,4 +1,4 @@
-import { checkOneOf, HeddleError, reject, show, widenBF16, widenF16 } from "@heddle/core";
+import { checkFields, checkOneOf, HeddleError, reject, show, widenBF16, widenF16 } from "@heddle/core";
 import { closedError, type ByteSource } from "./byte-source.ts";
 import { viewAs, type Dtype, type StoredValues } from "./dtypes.ts";
 import { readHeader, type TensorInfo } from "./safetensors-header.ts";
@@ -81,9 +81,11 @@ export async function openSafetensors(source: ByteSource): Promise<SafetensorsFi
 
   async function read(key: string, options: { readonly as: "f32" }): Promise<FloatTensor>;
   async function read(key: string, options?: ReadOptions): Promise<StoredTensor>;
-  async function read(key: string, { as = "stored" }: ReadOptions = {}): Promise<StoredTensor> {
+  async function read(key: string, options: ReadOptions = {}): Promise<StoredTensor> {
     if (closed) throw closedError(name);
     const where = `${name}: tensor ${show(key)}`;
+    checkFields(`${where}: options`, options, ["as"]);
+    const { as = "stored" } = options;
     checkOneOf(`${where}: as`, as, ["stored", "f32"]);
     const info = tensors.get(key);
     if (!info) throw new HeddleError("invalid-argument", `${where} must be in the file, got no such name`);

@@ -1,4 +1,4 @@
-import { HeddleError, reject, show } from "@heddle/core";
+import { HeddleError, checkFields, reject, show } from "@heddle/core";
 import { toBlob, type ByteSink } from "./byte-sink.ts";
 import { writeDirectory, type CheckpointWriter } from "./directory-commit.ts";
 import { filePath } from "./node-files.ts";
@@ -88,6 +88,13 @@ async function writeAll(sink: ByteSink, bytes: Uint8Array): Promise<void> {
  * the directory runs.
  */
 export async function saveCheckpoint(location: SaveLocation, options: SaveCheckpointOptions): Promise<void> {
+  checkFields("saveCheckpoint: options", options, [
+    "config",
+    "tensors",
+    "metadata",
+    "files",
+    "maxShardBytes",
+  ]);
   const {
     config,
     tensors,

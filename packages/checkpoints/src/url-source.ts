@@ -1,4 +1,4 @@
-import { HeddleError, reject } from "@heddle/core";
+import { HeddleError, checkFields, reject } from "@heddle/core";
 import { allocate, checkRange, closedError, type ByteSource } from "./byte-source.ts";
 import { ioError } from "./node-files.ts";
 
@@ -247,6 +247,7 @@ export async function openUrl(url: string | URL, options: UrlOptions = {}): Prom
  * while it is read. An abort rejects with the signal's reason.
  */
 export async function fromUrl(url: string | URL, options: UrlOptions = {}): Promise<ByteSource> {
+  checkFields("fromUrl: options", options, ["signal", "fetch"]);
   const source = await openUrl(url, options);
   return source ?? reject(String(url), "be there", "404 or 410", "io");
 }

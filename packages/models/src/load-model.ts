@@ -2,7 +2,9 @@ import { openCheckpoint } from "@heddle/checkpoints";
 import type { Checkpoint, CheckpointLocation, StoredTensor } from "@heddle/checkpoints";
 import {
   HeddleError,
+  checkFields,
   checkOneOf,
+  checkSignal,
   createRegistry,
   createWeights,
   reject,
@@ -149,10 +151,12 @@ function modelOf(
  * at once), `not-finite` for weights with NaN (named), `io`, `unsupported`. Nothing stays allocated then.
  */
 export async function loadModel(location: CheckpointLocation, options: LoadOptions): Promise<LoadedModel> {
-  if (!Array.isArray(options?.families))
-    reject("loadModel: families", "be a list of families, [gpt] for example", options?.families);
+  checkFields("loadModel: options", options, ["families", "registry", "storage", "signal"]);
+  if (!Array.isArray(options.families))
+    reject("loadModel: families", "be a list of families, [gpt] for example", options.families);
   const { families, registry = createRegistry(standard), signal } = options;
   checkOneOf("loadModel: storage", options.storage ?? "f32", ["f32", "stored"]);
+  checkSignal("loadModel: signal", signal);
   signal?.throwIfAborted();
   const checkpoint = await openCheckpoint(location, signal && { signal });
   const weights = createWeights();

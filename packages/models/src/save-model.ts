@@ -1,5 +1,5 @@
 import type { Attention } from "@heddle/attention";
-import { HeddleError } from "@heddle/core";
+import { HeddleError, checkFields } from "@heddle/core";
 import { saveCheckpoint } from "@heddle/checkpoints";
 import type { SaveLocation } from "@heddle/checkpoints";
 import { attentionOf } from "./model.ts";
@@ -70,8 +70,15 @@ export async function saveModel<C extends ModelConfig, O extends Swap>(
   model: Pick<Model<C>, "config" | "weights" | "parameters">,
   original: OriginalConfig,
   location: SaveLocation,
-  { tokenizer, dtype = "F32", maxShardBytes, files }: SaveOptions = {},
+  options: SaveOptions = {},
 ): Promise<void> {
+  checkFields(`${definition.family}: save options`, options, [
+    "tokenizer",
+    "dtype",
+    "maxShardBytes",
+    "files",
+  ]);
+  const { tokenizer, dtype = "F32", maxShardBytes, files } = options;
   const { config, weights } = model;
   const used = new Set(model.parameters.map(({ name }) => name));
   const kept = [...weights.all.keys()].filter((name) => !used.has(name));

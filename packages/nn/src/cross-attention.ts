@@ -1,7 +1,7 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { and, attention as attend, full, mergeHeads, padding, splitHeads } from "@heddle/attention";
 import type { AttentionPattern } from "@heddle/attention";
-import { checkInteger, checkNumber, reject } from "@heddle/core";
+import { checkFields, checkInteger, checkNumber, reject } from "@heddle/core";
 import type { Weights } from "@heddle/core";
 import type { LayerContext } from "./context.ts";
 
@@ -17,6 +17,15 @@ export interface CrossAttentionSpec {
   readonly dropout?: number;
   readonly names?: { readonly query: string; readonly key: string; readonly value: string };
 }
+
+const specFields = [
+  "width",
+  "memoryWidth",
+  "heads",
+  "attention",
+  "dropout",
+  "names",
+] as const satisfies readonly (keyof CrossAttentionSpec)[];
 
 /** The sequence attended to. */
 export interface Memory {
@@ -34,6 +43,7 @@ export function crossAttention(
   weights: Weights,
   spec: CrossAttentionSpec,
 ): (x: Tensor, memory: Memory, context: LayerContext) => Tensor {
+  checkFields(`${weights.path}: attention: options`, spec, specFields);
   const { width, memoryWidth = width, heads, attention = full(), dropout: rate = 0, names } = spec;
   const { query = "query", key = "key", value = "value" } = names ?? {};
   checkInteger(`${weights.path}: attention: heads`, heads, { min: 1 });

@@ -1,5 +1,5 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { embedding as lookUp, normal } from "@heddle/core";
+import { checkFields, embedding as lookUp, normal } from "@heddle/core";
 import type { Initializer, Weights } from "@heddle/core";
 
 export interface EmbeddingSpec {
@@ -12,6 +12,7 @@ export interface EmbeddingSpec {
 
 /** Rows of `<name>.weight` [size, width] by int32 ids of any shape: [..., width]. */
 export function embedding(weights: Weights, name: string, spec: EmbeddingSpec): (ids: Tensor) => Tensor {
+  checkFields(`${weights.path}: ${name}: options`, spec, ["size", "width", "init"]);
   const { size, width, init = normal(0.02) } = spec;
   const table = weights.parameter(`${name}.weight`, { shape: [size, width], init });
   return (ids) => lookUp(table.tensor(), ids);

@@ -1,4 +1,5 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
+import { checkFields } from "@heddle/core";
 import type { Activation, Initializer, LinearSpec, Weights } from "@heddle/core";
 
 export interface FeedForwardSpec {
@@ -16,7 +17,16 @@ export interface FeedForwardSpec {
 
 /** down(activation(up(x))): https://arxiv.org/abs/1706.03762 §3.3. */
 export function feedForward(weights: Weights, spec: FeedForwardSpec): (x: Tensor) => Tensor {
+  checkFields(`${weights.path}: feedForward: options`, spec, [
+    "width",
+    "innerWidth",
+    "activation",
+    "layout",
+    "names",
+    "downInit",
+  ]);
   const { width, innerWidth = 4 * width, activation = "gelu", layout, names, downInit } = spec;
+  if (names !== undefined) checkFields(`${weights.path}: feedForward: names`, names, ["up", "down"]);
   const { up = "up", down = "down" } = names ?? {};
   const first = weights.linear(up, { in: width, out: innerWidth, ...(layout && { layout }) });
   const second = weights.linear(down, {

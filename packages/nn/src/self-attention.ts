@@ -11,7 +11,7 @@ import {
   splitHeads,
 } from "@heddle/attention";
 import type { Attention, AttentionCall, AttentionPattern, MechanismShape } from "@heddle/attention";
-import { HeddleError, checkInteger, checkNumber, reject, slice } from "@heddle/core";
+import { HeddleError, checkFields, checkInteger, checkNumber, reject, slice } from "@heddle/core";
 import type { Weights } from "@heddle/core";
 import type { LayerContext } from "./context.ts";
 
@@ -40,6 +40,18 @@ export interface SelfAttentionSpec {
   /** @default query, key and value */
   readonly names?: ProjectionNames;
 }
+
+const specFields = [
+  "width",
+  "heads",
+  "keyHeads",
+  "attention",
+  "causal",
+  "dropout",
+  "scale",
+  "layer",
+  "names",
+] as const satisfies readonly (keyof SelfAttentionSpec)[];
 
 type Allowed = MechanismShape["allowed"];
 
@@ -119,6 +131,8 @@ export function selfAttention(
   weights: Weights,
   spec: SelfAttentionSpec,
 ): (x: Tensor, context: LayerContext) => Tensor {
+  const where = `${weights.path}: attention`;
+  checkFields(`${where}: options`, spec, specFields);
   const {
     width,
     heads,
@@ -129,7 +143,6 @@ export function selfAttention(
     layer,
   } = spec;
   const { scale, names = { query: "query", key: "key", value: "value" } } = spec;
-  const where = `${weights.path}: attention`;
   if (attention?.kind !== "pattern" && attention?.kind !== "mechanism")
     reject(where, "be a pattern or a mechanism", attention);
   checkInteger(`${where}: heads`, heads, { min: 1 });

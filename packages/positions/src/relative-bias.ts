@@ -1,5 +1,5 @@
 import { lookup, modifier, score, variables } from "@heddle/attention";
-import { checkInteger, normal, reshape, transpose } from "@heddle/core";
+import { checkFields, checkInteger, normal, reshape, transpose } from "@heddle/core";
 import type { Position } from "./position.ts";
 
 export interface RelativeBiasOptions {
@@ -11,7 +11,9 @@ export interface RelativeBiasOptions {
  * A trained number added to the score for each head and each clipped distance: the scalar form of
  * https://arxiv.org/abs/1803.02155 §3.1, as in https://arxiv.org/abs/1910.10683 §2.1 without its buckets.
  */
-export function relativeBias({ maxDistance }: RelativeBiasOptions): Position {
+export function relativeBias(options: RelativeBiasOptions): Position {
+  checkFields("relativeBias: options", options, ["maxDistance"]);
+  const { maxDistance } = options;
   checkInteger("relativeBias: maxDistance", maxDistance, { min: 1 });
   const count = 2 * maxDistance + 1;
   const { query, key } = variables;

@@ -1,4 +1,4 @@
-import { checkNumber, checkOneOf, rotary as turn } from "@heddle/core";
+import { checkFields, checkNumber, checkOneOf, rotary as turn } from "@heddle/core";
 import type { Position } from "./position.ts";
 
 export interface RotaryOptions {
@@ -9,7 +9,9 @@ export interface RotaryOptions {
 }
 
 /** Queries and keys turned by angles that grow with the position: https://arxiv.org/abs/2104.09864 §3.2. */
-export function rotary({ pairs = "half", base = 10_000 }: RotaryOptions = {}): Position {
+export function rotary(options: RotaryOptions = {}): Position {
+  checkFields("rotary: options", options, ["pairs", "base"]);
+  const { pairs = "half", base = 10_000 } = options;
   checkOneOf("rotary: pairs", pairs, ["half", "interleaved"]);
   checkNumber("rotary: base", base, { min: 1 });
   return {

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { checkNumber, checkOneOf, residual } from "@heddle/core";
+import { checkFields, checkNumber, checkOneOf, residual } from "@heddle/core";
 import type { Position } from "./position.ts";
 
 export interface SinusoidalOptions {
@@ -21,6 +21,7 @@ export function sinusoids(
   width: number,
   options: SinusoidalOptions = {},
 ): Float32Array {
+  checkFields("sinusoids: options", options, ["layout", "base"]);
   const { layout = "interleaved", base = 10_000 } = options;
   const pairs = Math.floor(width / 2);
   const table = new Float32Array(positions.length * width);
@@ -43,7 +44,9 @@ export function sinusoids(
 }
 
 /** Sines and cosines added to the embedding: https://arxiv.org/abs/1706.03762 §3.5. */
-export function sinusoidal({ layout = "interleaved", base = 10_000 }: SinusoidalOptions = {}): Position {
+export function sinusoidal(options: SinusoidalOptions = {}): Position {
+  checkFields("sinusoidal: options", options, ["layout", "base"]);
+  const { layout = "interleaved", base = 10_000 } = options;
   checkOneOf("sinusoidal: layout", layout, ["interleaved", "concatenated"]);
   checkNumber("sinusoidal: base", base, { min: 1 });
   return {

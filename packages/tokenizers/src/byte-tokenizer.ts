@@ -1,7 +1,14 @@
-import { reject } from "@heddle/core";
+import { checkFields, reject } from "@heddle/core";
 import { byteCharacters } from "./byte-alphabet.ts";
 import { checkIds } from "./check-ids.ts";
-import { plainLayout, type SpecialRole, type Tokenizer } from "./tokenizer.ts";
+import {
+  decodeFields,
+  encodeFields,
+  plainLayout,
+  specialRoles,
+  type SpecialRole,
+  type Tokenizer,
+} from "./tokenizer.ts";
 
 export interface ByteTokenizerOptions {
   /** Special tokens by role; they take the ids from 256, one text one id. @default {} */
@@ -56,7 +63,10 @@ function tokenizerJson(specials: readonly string[]): string {
  * UTF-8 lacks. Bytes that are no UTF-8 decode to U+FFFD as `TextDecoder` does. No special token is added to a text; one
  * that stands in a text becomes its id.
  */
-export function byteTokenizer({ specialTokens = {} }: ByteTokenizerOptions = {}): Tokenizer {
+export function byteTokenizer(options: ByteTokenizerOptions = {}): Tokenizer {
+  checkFields("byteTokenizer: options", options, ["specialTokens"]);
+  const { specialTokens = {} } = options;
+  checkFields("byteTokenizer: specialTokens", specialTokens, specialRoles);
   const roles = Object.entries(specialTokens).filter(([, content]) => content !== undefined);
   for (const [role, content] of roles)
     if (typeof content !== "string" || [...content].length < 2)
@@ -81,7 +91,8 @@ export function byteTokenizer({ specialTokens = {} }: ByteTokenizerOptions = {})
     size,
     specialIds: Object.fromEntries(roles.map(([role, content]) => [role, ids.get(content)])),
     layout: plainLayout,
-    encode(text) {
+    encode(text, encodeOptions = {}) {
+      checkFields("encode: options", encodeOptions, encodeFields);
       if (typeof text !== "string") reject("encode: text", "be a string", text);
       const out: number[] = [];
       for (const part of anySpecial ? text.split(anySpecial) : [text]) {
@@ -91,7 +102,9 @@ export function byteTokenizer({ specialTokens = {} }: ByteTokenizerOptions = {})
       }
       return out;
     },
-    decode(tokens, { skipSpecialTokens = false } = {}) {
+    decode(tokens, decodeOptions = {}) {
+      checkFields("decode: options", decodeOptions, decodeFields);
+      const { skipSpecialTokens = false } = decodeOptions;
       checkIds("decode: ids", tokens, size);
       let text = "";
       let bytes: number[] = [];

@@ -1,5 +1,5 @@
 /** Texts to rows of ids of one length. Shapes: every result is [rows][tokens]. */
-import { checkInteger, checkOneOf, reject } from "@heddle/core";
+import { checkFields, checkInteger, checkOneOf, reject } from "@heddle/core";
 import type { LayoutItem, Tokenizer } from "./tokenizer.ts";
 import { keptLengths, windows, type Truncation } from "./truncate.ts";
 
@@ -24,6 +24,17 @@ export interface EncodeBatchOptions {
   /** Where the padding goes. @default "right" */
   readonly padSide?: "right" | "left";
 }
+
+const optionFields = [
+  "padding",
+  "truncation",
+  "maxLength",
+  "padTo",
+  "stride",
+  "addSpecialTokens",
+  "padId",
+  "padSide",
+] as const satisfies readonly (keyof EncodeBatchOptions)[];
 
 export interface EncodedBatch {
   readonly ids: number[][];
@@ -130,9 +141,10 @@ export function encodeBatch(
   inputs: readonly (string | Pair)[],
   options: EncodeBatchOptions = {},
 ): EncodedBatch {
+  const where = "encodeBatch";
+  checkFields(`${where}: options`, options, optionFields);
   const { padding = "longest", truncation = false, maxLength = Infinity, padTo = 1, stride } = options;
   const { addSpecialTokens = true, padId = tokenizer.specialIds.pad, padSide = "right" } = options;
-  const where = "encodeBatch";
   if (!Array.isArray(inputs) || inputs.length === 0)
     reject(`${where}: inputs`, "be an array of at least one text", inputs);
   checkOneOf(`${where}: padding`, padding, ["longest", "max-length", false]);

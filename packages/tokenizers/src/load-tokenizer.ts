@@ -1,11 +1,17 @@
-import { HeddleError, reject, show } from "@heddle/core";
+import { HeddleError, checkFields, reject, show } from "@heddle/core";
 import { characterBytes } from "./byte-alphabet.ts";
 import { checkIds } from "./check-ids.ts";
 import { checkTokenizerJson, jsonObject, type JsonObject } from "./check-tokenizer-json.ts";
 import { buildHuggingFace, type HuggingFaceTokenizer } from "./hugging-face.ts";
-import { plainLayout, type LayoutItem, type SpecialRole, type Tokenizer } from "./tokenizer.ts";
-
-const roles: readonly SpecialRole[] = ["pad", "bos", "eos", "unk", "mask", "cls", "sep"];
+import {
+  decodeFields,
+  encodeFields,
+  plainLayout,
+  specialRoles,
+  type LayoutItem,
+  type SpecialRole,
+  type Tokenizer,
+} from "./tokenizer.ts";
 
 function invalid(where: string, rule: string, cause: unknown): HeddleError {
   const reason = cause instanceof Error ? cause.message.slice(0, 300) : show(cause);
@@ -63,7 +69,7 @@ function readSpecialIds(
   inner: HuggingFaceTokenizer,
 ): Partial<Record<SpecialRole, number>> {
   const ids: Partial<Record<SpecialRole, number>> = {};
-  for (const role of roles) {
+  for (const role of specialRoles) {
     let token = config[`${role}_token`];
     if (typeof token === "object" && token !== null && "content" in token) token = token.content;
     if (role === "unk") token ??= (json.model as JsonObject).unk_token;
@@ -140,11 +146,15 @@ export function loadTokenizer(json: string | object, config: string | object = {
     size,
     specialIds,
     layout,
-    encode(text, { addSpecialTokens = true } = {}) {
+    encode(text, options = {}) {
+      checkFields("encode: options", options, encodeFields);
+      const { addSpecialTokens = true } = options;
       const ids = encodePlain(text);
       return addSpecialTokens ? layout.single.flatMap(({ id }) => id ?? ids) : ids;
     },
-    decode(ids, { skipSpecialTokens = false } = {}) {
+    decode(ids, options = {}) {
+      checkFields("decode: options", options, decodeFields);
+      const { skipSpecialTokens = false } = options;
       checkKnown("decode: ids", ids);
       const kept = skipSpecialTokens ? ids.filter((id) => !addedById.get(id)?.special) : [...ids];
       if (kept.length === 0) return "";

@@ -1,3 +1,4 @@
+import { checkFields } from "@heddle/core";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Decodes ids one by one. What `push` and `flush` return, joined, is what `decode` gives for all ids at once. */
@@ -84,6 +85,7 @@ function windowStream(tokenizer: Tokenizer): StreamDecoder {
 
 /** Decodes a stream of ids into text that is always valid: nothing is taken back, no character is split. */
 export function createStreamDecoder(tokenizer: Tokenizer, options: StreamDecoderOptions = {}): StreamDecoder {
+  checkFields("createStreamDecoder: options", options, ["skipSpecialTokens"]);
   const { skipSpecialTokens = true } = options;
   const stream = tokenizer.tokenBytes(0) ? byteStream(tokenizer) : windowStream(tokenizer);
   return {

@@ -1,5 +1,6 @@
 /** The roles that special tokens have in a model. */
-export type SpecialRole = "pad" | "bos" | "eos" | "unk" | "mask" | "cls" | "sep";
+export const specialRoles = ["pad", "bos", "eos", "unk", "mask", "cls", "sep"] as const;
+export type SpecialRole = (typeof specialRoles)[number];
 
 /** One place of a sequence with its special tokens: a special token, or all tokens of the first or second text. */
 export interface LayoutItem {
@@ -19,6 +20,9 @@ export interface DecodeOptions {
   /** Leaves special tokens out of the text. @default false */
   readonly skipSpecialTokens?: boolean;
 }
+
+export const encodeFields: readonly (keyof EncodeOptions)[] = ["addSpecialTokens"];
+export const decodeFields: readonly (keyof DecodeOptions)[] = ["skipSpecialTokens"];
 
 /** Text to token ids and back. */
 export interface Tokenizer {

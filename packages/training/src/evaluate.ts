@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { HeddleError, checkInteger, reject } from "@heddle/core";
+import { HeddleError, checkFields, checkInteger, checkSignal, reject } from "@heddle/core";
 import { labelLoss, scalarLoss } from "./loss.ts";
 import type { Loss } from "./loss.ts";
 import { breathe } from "./progress.ts";
@@ -36,8 +36,11 @@ export function batchList<B>(where: string, batches: readonly B[] | BatchList<B>
 export async function evaluate<M extends Trainable<B["inputs"]>, B extends Batch<unknown>>(
   model: M,
   batches: readonly B[] | BatchList<B>,
-  { loss = labelLoss, signal }: EvaluateOptions<M, B> = {},
+  options: EvaluateOptions<M, B> = {},
 ): Promise<Evaluation> {
+  checkFields("evaluate: options", options, ["loss", "signal"]);
+  const { loss = labelLoss, signal } = options;
+  checkSignal("evaluate: signal", signal);
   const list = batchList("evaluate", batches);
   let sum = 0;
   let tokens = 0;

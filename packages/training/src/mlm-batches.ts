@@ -1,4 +1,4 @@
-import { checkInteger, checkNumber, randomStream, reject } from "@heddle/core";
+import { checkFields, checkInteger, checkNumber, randomStream, reject } from "@heddle/core";
 import { drawPlace } from "./draw-place.ts";
 import { hashIntegers } from "./hash.ts";
 import { IGNORED } from "./trainable.ts";
@@ -27,6 +27,16 @@ export interface MlmBatchesOptions {
   readonly seed?: number;
 }
 
+const optionFields = [
+  "batch",
+  "vocabularySize",
+  "maskId",
+  "specialIds",
+  "padId",
+  "probability",
+  "seed",
+] as const satisfies readonly (keyof MlmBatchesOptions)[];
+
 /** Numbers drawn for each token: whether it is chosen, what becomes of it, and by which token. */
 const DRAWS = 3;
 
@@ -43,8 +53,9 @@ export function mlmBatches(
   rows: readonly (readonly number[])[],
   options: MlmBatchesOptions,
 ): BatchSource<Batch<MaskedRows>> {
-  const { batch, vocabularySize, maskId, specialIds, padId = 0, probability = 0.15, seed = 0 } = options;
   const where = "mlmBatches";
+  checkFields(`${where}: options`, options, optionFields);
+  const { batch, vocabularySize, maskId, specialIds, padId = 0, probability = 0.15, seed = 0 } = options;
   checkInteger(`${where}: batch`, batch, { min: 1 });
   checkInteger(`${where}: vocabularySize`, vocabularySize, { min: 1 });
   const checkId = (place: string, id: number): void =>
@@ -53,6 +64,7 @@ export function mlmBatches(
   checkId("padId", padId);
   checkNumber(`${where}: probability`, probability, { min: Number.MIN_VALUE, max: 1 });
   checkInteger(`${where}: seed`, seed, { min: 0 });
+  if (!Array.isArray(specialIds)) reject(`${where}: specialIds`, "be a list of ids", specialIds);
   if (rows.length === 0) reject(`${where}: rows`, "hold at least one row", rows);
   rows.forEach((row, at) => {
     if (row.length === 0) reject(`${where}: rows[${at}]`, "hold at least one token", row);

@@ -1,5 +1,5 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { adamwStep, checkNumber } from "@heddle/core";
+import { adamwStep, checkFields, checkNumber } from "@heddle/core";
 import type { Parameter } from "@heddle/core";
 import { constant } from "./schedule.ts";
 import type { Schedule } from "./schedule.ts";
@@ -41,9 +41,10 @@ export interface AdamWOptions {
 
 /**
  * AdamW, https://arxiv.org/abs/1711.05101, in PyTorch's form and with its defaults.
- * @throws HeddleError for a rate that is negative or a decay outside [0, 1).
+ * @throws HeddleError for an option that there is not, a rate that is negative or a decay outside [0, 1).
  */
 export function adamw(options: AdamWOptions): Optimizer {
+  checkFields("adamw: options", options, ["learningRate", "beta1", "beta2", "epsilon", "weightDecay"]);
   const { learningRate, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01 } = options;
   checkNumber("adamw: beta1", beta1, { min: 0, max: 1 - 1e-9 });
   checkNumber("adamw: beta2", beta2, { min: 0, max: 1 - 1e-9 });

@@ -1,4 +1,4 @@
-import { checkInteger, checkNumber } from "@heddle/core";
+import { checkFields, checkInteger, checkNumber } from "@heddle/core";
 
 /** A learning rate that depends on the step. */
 export interface Schedule {
@@ -27,7 +27,9 @@ export interface WarmupCosineOptions {
 }
 
 /** Linear rise, then half a cosine down: https://arxiv.org/abs/1608.03983 §3 without restarts, numbered as in nanoGPT. */
-export function warmupCosine({ peak, warmup = 0, steps, floor = 0 }: WarmupCosineOptions): Schedule {
+export function warmupCosine(options: WarmupCosineOptions): Schedule {
+  checkFields("warmupCosine: options", options, ["peak", "warmup", "steps", "floor"]);
+  const { peak, warmup = 0, steps, floor = 0 } = options;
   checkNumber("warmupCosine: peak", peak, { min: 0 });
   checkInteger("warmupCosine: warmup", warmup, { min: 0 });
   checkInteger("warmupCosine: steps", steps, { min: warmup + 1 });

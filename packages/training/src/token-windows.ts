@@ -1,4 +1,4 @@
-import { checkInteger, randomStream, reject } from "@heddle/core";
+import { checkFields, checkInteger, randomStream, reject } from "@heddle/core";
 import { drawPlace } from "./draw-place.ts";
 import { hashIntegers } from "./hash.ts";
 import type { Batch, BatchList, BatchSource } from "./trainable.ts";
@@ -50,8 +50,10 @@ function windows(ids: Int32Array, starts: readonly number[], length: number): To
  */
 export function tokenWindows(
   ids: Int32Array | readonly number[],
-  { length, batch, seed = 0 }: TokenWindowsOptions,
+  options: TokenWindowsOptions,
 ): BatchSource<TokenBatch> {
+  checkFields("tokenWindows: options", options, ["length", "batch", "seed"]);
+  const { length, batch, seed = 0 } = options;
   checkInteger("tokenWindows: batch", batch, { min: 1 });
   checkInteger("tokenWindows: seed", seed, { min: 0 });
   const text = corpus("tokenWindows", ids, length);
@@ -70,8 +72,10 @@ export function tokenWindows(
 /** A text from beginning to end, window by window: each token but the first is a label once. The last batch is shorter. */
 export function sequentialWindows(
   ids: Int32Array | readonly number[],
-  { length, batch }: Omit<TokenWindowsOptions, "seed">,
+  options: Omit<TokenWindowsOptions, "seed">,
 ): BatchList<TokenBatch> {
+  checkFields("sequentialWindows: options", options, ["length", "batch"]);
+  const { length, batch } = options;
   checkInteger("sequentialWindows: batch", batch, { min: 1 });
   const text = corpus("sequentialWindows", ids, length);
   const whole = Math.floor((text.length - 1) / length);

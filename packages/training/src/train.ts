@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { CheckpointLocation, SaveLocation } from "@heddle/checkpoints";
-import { HeddleError, checkFields, checkInteger, checkNumber, reject } from "@heddle/core";
+import { HeddleError, checkFields, checkInteger, checkNumber, checkSignal, reject } from "@heddle/core";
 import type { Parameter } from "@heddle/core";
 import { batchList, evaluate } from "./evaluate.ts";
 import { clipFactor, firstNotFinite, stepGradients } from "./gradients.ts";
@@ -96,6 +96,7 @@ function check<M, B>(options: TrainOptions<M, B>): void {
   checkFields("train: options", options, optionFields);
   const { batches, optimizer, steps, accumulate = 1, seed = 0, clip } = options;
   const { evaluate: validation, checkpoint, resume = false } = options;
+  checkSignal("train: signal", options.signal);
   // A list has an `at` too, which counts from 0 and comes to an end.
   if (typeof batches?.at !== "function" || Array.isArray(batches))
     reject("train: batches", "be a source, tokenWindows(ids, { length, batch }) for example", batches);
@@ -105,11 +106,15 @@ function check<M, B>(options: TrainOptions<M, B>): void {
   checkInteger("train: accumulate", accumulate, { min: 1 });
   checkInteger("train: seed", seed, { min: 0 });
   if (clip !== undefined) checkNumber("train: clip", clip, { min: Number.MIN_VALUE });
-  if (validation) {
+  if (validation !== undefined) {
+    checkFields("train: evaluate", validation, ["every", "batches"]);
     checkInteger("train: evaluate.every", validation.every, { min: 1 });
     batchList("train: evaluate.batches", validation.batches);
   }
-  if (checkpoint) checkInteger("train: checkpoint.every", checkpoint.every, { min: 1 });
+  if (checkpoint !== undefined) {
+    checkFields("train: checkpoint", checkpoint, ["directory", "every", "tokenizer"]);
+    checkInteger("train: checkpoint.every", checkpoint.every, { min: 1 });
+  }
   if (resume === true && !checkpoint)
     reject("train: resume", "be a directory where no checkpoint is given", resume);
 }
