@@ -382,8 +382,35 @@ describe("generateTokens", () => {
     ["generate: contextLength must be an integer >= 1, got 0", { contextLength: 0 }],
     ["generate: endIds must be an integer from 0 to 60, got 61", { endIds: [61] }],
     ["generate: idsBelow must be an integer from 1 to 61, got 62", { idsBelow: 62 }],
+    ["generate: endIds must be a list of token ids, got null", { endIds: null as never }],
+    ["generate: endIds must be a list of token ids, got 3", { endIds: 3 as never }],
+    ["generate: signal must be an AbortSignal, got null", { signal: null as never }],
+    ["generate: cache must be true, false or a KeyValueCache, got null", { cache: null as never }],
+    ["generate: temperature must be a number >= 0, got null", { temperature: null as never }],
+    ["generate: topK must be an integer >= 1, got null", { topK: null as never }],
   ])("says %s", (message, options) => {
     expect(() => generateTokens(model, { ids: [1], maxNewTokens: 2, ...options })).toThrow(message);
+  });
+
+  it("refuses what is no model, and no options", () => {
+    expect(() => generateTokens(null as never, { ids: [1], maxNewTokens: 1 })).toThrow(
+      "generate: model must be a model, gpt(…) for example, got null",
+    );
+    expect(() => generateTokens(model, undefined as never)).toThrow(
+      "generate: options must be an object of temperature, topK,",
+    );
+  });
+
+  it.each([1e300, 1e-300])("goes on under a repetition penalty of %d", async (repetitionPenalty) => {
+    for (const temperature of [0, 1, 1e-300]) {
+      const options = { ids: [1, 2, 3], maxNewTokens: 4, seed: 1, temperature, repetitionPenalty };
+      const found = await tokens(model, options);
+      expect(found).toHaveLength(4);
+      // The greatest penalty leaves what was said, the least repeats it.
+      const isNew = (id: number, at: number): boolean => ![1, 2, 3, ...found.slice(0, at)].includes(id);
+      if (repetitionPenalty > 1) expect(found.every(isNew)).toBe(true);
+      else expect(found.some(isNew)).toBe(false);
+    }
   });
 
   it("refuses an encoder", () => {

@@ -121,6 +121,13 @@ describe("generate", () => {
     ["generate: maxNewTokens must be an integer >= 1, got 0", { maxNewTokens: 0 }],
     ["generate: prompt must be a text, got undefined", { prompt: undefined as never }],
     ["generate: tokenizer must be a tokenizer, got undefined", { tokenizer: undefined as never }],
+    ["generate: endIds must be a list of token ids, got null", { endIds: null as never }],
+    ["generate: stop must be a list of texts, got null", { stop: null as never }],
+    ["generate: signal must be an AbortSignal, got {}", { signal: {} as never }],
+    [
+      "generate: options must have only the fields prompt, tokenizer, stop, temperature",
+      { ids: [1] } as object,
+    ],
   ])("says %s", (message, options) => {
     const tokenizer: Tokenizer = bytes;
     expect(() => generate(speak("a"), { prompt: ">", tokenizer, maxNewTokens: 1, ...options })).toThrow(

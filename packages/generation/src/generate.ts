@@ -1,10 +1,11 @@
-import { reject } from "@heddle/core";
+import { checkFields, reject } from "@heddle/core";
 import type { Model } from "@heddle/models";
 import { createStreamDecoder } from "@heddle/tokenizers";
 import type { Tokenizer } from "@heddle/tokenizers";
 import { generateTokens } from "./generate-tokens.ts";
 import type { TokenStep } from "./generate-tokens.ts";
 import { checkStop, createStopFilter } from "./stop-filter.ts";
+import { checkModel, generationFields } from "./token-options.ts";
 import type { GenerationOptions } from "./token-options.ts";
 
 /** What `generate` takes. */
@@ -17,6 +18,8 @@ export interface GenerateOptions extends GenerationOptions {
   /** Tokens that end the text. @default the tokenizer's end of sequence, where it has one */
   readonly endIds?: readonly number[];
 }
+
+const optionFields: readonly (keyof GenerateOptions)[] = ["prompt", "tokenizer", "stop", ...generationFields];
 
 /** Why the text ended: a token of `endIds`, a text of `stop`, or `maxNewTokens`. */
 export type EndReason = "end" | "stop" | "length";
@@ -61,6 +64,8 @@ export function generate(
   model: Model,
   options: GenerateOptions,
 ): AsyncGenerator<string, EndReason, undefined> {
+  checkModel(model);
+  checkFields("generate: options", options, optionFields);
   const { prompt, tokenizer, stop = [], ...rest } = options;
   if (typeof prompt !== "string") reject("generate: prompt", "be a text", prompt);
   if (typeof tokenizer?.encode !== "function") reject("generate: tokenizer", "be a tokenizer", tokenizer);

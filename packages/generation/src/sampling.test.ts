@@ -36,6 +36,16 @@ describe("processLogits", () => {
     expect(logits).toEqual(before);
   });
 
+  it("refuses an option that there is not, or is out of its range", () => {
+    const attempt = (options: object): unknown => processLogits(Float32Array.of(1), [], options);
+    expect(() => attempt({ topk: 1 })).toThrow(
+      'processLogits: sampling options must have only the fields temperature, topK, topP, repetitionPenalty, got "topk"',
+    );
+    expect(() => attempt({ repetitionPenalty: Infinity })).toThrow(
+      "processLogits: repetitionPenalty must be a number, got Infinity",
+    );
+  });
+
   it("penalizes only, at temperature 0", () => {
     const options = { temperature: 0, topK: 1, topP: 0.1, repetitionPenalty: 2 };
     expect(processLogits(Float32Array.of(4, 3, -1), [0, 2], options)).toEqual(Float32Array.of(2, 3, -2));
@@ -46,6 +56,19 @@ describe("the filters", () => {
   it("penalize each id once, by its sign", () => {
     const logits = Float32Array.of(2, -2, 0, 5);
     expect(penalizeRepetition(logits, [0, 0, 1, 2, 99], 4)).toEqual(Float32Array.of(0.5, -8, 0, 5));
+  });
+  it("stay finite under an extreme penalty, and leave out what was left out", () => {
+    const logits = Float32Array.of(3, -3, -Infinity, 0);
+    const most = 3.4028234663852886e38;
+    const seen = [0, 1, 2, 3];
+    expect(penalizeRepetition(logits, seen, 1e308)).toEqual(Float32Array.of(0, -most, -Infinity, 0));
+    expect(penalizeRepetition(logits, seen, 1e-308)).toEqual(Float32Array.of(most, -0, -Infinity, 0));
+    for (const repetitionPenalty of [1e308, 5e-324])
+      for (const temperature of [1, 1e-300, 1e300]) {
+        const options = { temperature, topK: 3, topP: 0.9, repetitionPenalty };
+        for (const all of [logits, Float32Array.of(-1, -2, -3, -4)])
+          expect(softmax(processLogits(all, seen, options)).every(Number.isFinite)).toBe(true);
+      }
   });
   it("keep what ties with the k-th", () => {
     expect(kept(keepTopK(Float32Array.of(1, 3, 2, 2), 2))).toEqual([1, 2, 3]);

@@ -2,7 +2,7 @@
  * From logits to a token: pure functions over the logits of one row, in the order and with the edge rules of
  * transformers' `generate`. An excluded token has the logit -Infinity.
  */
-import { checkInteger, checkNumber, reject } from "@heddle/core";
+import { checkFields, checkInteger, checkNumber, reject } from "@heddle/core";
 
 /** How the next token is chosen. */
 export interface SamplingOptions {
@@ -19,8 +19,16 @@ export interface SamplingOptions {
   readonly repetitionPenalty?: number;
 }
 
+export const samplingFields: readonly (keyof SamplingOptions)[] = [
+  "temperature",
+  "topK",
+  "topP",
+  "repetitionPenalty",
+];
+
 /** @throws HeddleError `invalid-argument` that names the option, after `where`. */
 export function checkSampling(where: string, options: SamplingOptions): void {
+  checkFields(`${where}: sampling options`, options, samplingFields);
   const { temperature = 0, topK = 1, topP = 1, repetitionPenalty = 1 } = options;
   checkNumber(`${where}: temperature`, temperature, { min: 0 });
   checkInteger(`${where}: topK`, topK, { min: 1 });
@@ -30,7 +38,14 @@ export function checkSampling(where: string, options: SamplingOptions): void {
   if (!(repetitionPenalty > 0)) reject(`${where}: repetitionPenalty`, "be above 0", repetitionPenalty);
 }
 
-/** Divides the positive logits of the tokens seen and multiplies the others, once for each: https://arxiv.org/abs/1909.05858 §4.1. */
+/** The greatest float32. */
+const greatestFloat = (2 - 2 ** -23) * 2 ** 127;
+
+/**
+ * Divides the positive logits of the tokens seen and multiplies the others, once for each:
+ * https://arxiv.org/abs/1909.05858 §4.1. Where a penalty far from 1 would overflow, the logit is the greatest or the
+ * least float32, so that the token stays the likeliest or the least likely and none becomes excluded or NaN.
+ */
 export function penalizeRepetition(
   logits: Float32Array,
   seen: Iterable<number>,
@@ -39,7 +54,9 @@ export function penalizeRepetition(
   const result = logits.slice();
   for (const id of seen) {
     const logit = logits[id];
-    if (logit !== undefined) result[id] = logit < 0 ? logit * penalty : logit / penalty;
+    if (logit === undefined || !Number.isFinite(logit)) continue;
+    const penalized = logit < 0 ? logit * penalty : logit / penalty;
+    result[id] = Math.max(-greatestFloat, Math.min(greatestFloat, penalized));
   }
   return result;
 }
@@ -90,6 +107,7 @@ export function processLogits(
   seen: Iterable<number>,
   options: SamplingOptions,
 ): Float32Array {
+  checkSampling("processLogits", options);
   const { topK, topP = 1, repetitionPenalty = 1 } = options;
   const temperature = temperatureOf(options);
   let result = repetitionPenalty === 1 ? logits : penalizeRepetition(logits, seen, repetitionPenalty);

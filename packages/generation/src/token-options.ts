@@ -1,7 +1,7 @@
 import type { KeyValueCache } from "@heddle/attention";
-import { HeddleError, checkFields, checkInteger, checkOneOf, reject } from "@heddle/core";
+import { HeddleError, checkFields, checkInteger, checkOneOf, checkSignal, reject } from "@heddle/core";
 import type { Model } from "@heddle/models";
-import { checkSampling } from "./sampling.ts";
+import { checkSampling, samplingFields } from "./sampling.ts";
 import type { SamplingOptions } from "./sampling.ts";
 
 /** Settings of `generateTokens`, and of `generate`. */
@@ -55,21 +55,22 @@ export interface TokenPlan {
 
 const where = "generate";
 
-const optionFields = [
-  "temperature",
-  "topK",
-  "topP",
-  "repetitionPenalty",
+/** The settings that `generate` and `generateTokens` share. */
+export const generationFields: readonly (keyof GenerationOptions | "endIds")[] = [
+  ...samplingFields,
   "maxNewTokens",
   "seed",
   "cache",
   "contextLength",
   "whenFull",
   "signal",
-  "ids",
   "endIds",
-  "idsBelow",
-] as const satisfies readonly (keyof GenerateTokensOptions)[];
+];
+
+export function checkModel(model: Model): void {
+  if (typeof model?.forward !== "function")
+    reject(`${where}: model`, "be a model, gpt(…) for example", model);
+}
 
 function checkRows(ids: GenerateTokensOptions["ids"], vocabulary: number): readonly (readonly number[])[] {
   if (!Array.isArray(ids)) reject(`${where}: ids`, "be a list of token ids, or of such lists", ids);
@@ -113,13 +114,14 @@ function checkCache(
 
 /** @throws HeddleError that names the option. */
 export function planTokens(model: Model, options: GenerateTokensOptions): TokenPlan {
+  checkModel(model);
   const { family, decoder, config, cacheable } = model;
   if (!decoder)
     throw new HeddleError(
       "unsupported",
       `${where}: model must be a decoder, such as gpt, got ${family}, whose tokens see those after them`,
     );
-  checkFields(`${where}: options`, options, optionFields);
+  checkFields(`${where}: options`, options, [...generationFields, "ids", "idsBelow"]);
   const {
     maxNewTokens,
     seed = 0,
@@ -129,13 +131,18 @@ export function planTokens(model: Model, options: GenerateTokensOptions): TokenP
     idsBelow = config.vocabularySize,
   } = options;
   const { contextLength = config.maxLength, whenFull = "refuse" } = options;
+  checkSignal(`${where}: signal`, signal);
   const rows = checkRows(options.ids, config.vocabularySize);
   checkInteger(`${where}: maxNewTokens`, maxNewTokens, { min: 1 });
-  checkSampling(where, options);
+  const sampling: SamplingOptions = Object.fromEntries(
+    samplingFields.map((field) => [field, options[field]]),
+  );
+  checkSampling(where, sampling);
   checkInteger(`${where}: seed`, seed, { min: 0 });
   if (contextLength !== Infinity) checkInteger(`${where}: contextLength`, contextLength, { min: 1 });
   checkOneOf(`${where}: whenFull`, whenFull, ["refuse", "slide"]);
   checkInteger(`${where}: idsBelow`, idsBelow, { min: 1, max: config.vocabularySize });
+  if (!Array.isArray(endIds)) reject(`${where}: endIds`, "be a list of token ids", endIds);
   for (const id of endIds) checkInteger(`${where}: endIds`, id, { min: 0, max: config.vocabularySize - 1 });
 
   // The last new token is given out, not seen.
@@ -157,7 +164,7 @@ export function planTokens(model: Model, options: GenerateTokensOptions): TokenP
   return {
     rows,
     maxNewTokens,
-    sampling: options,
+    sampling,
     seed,
     contextLength,
     ...(kept && { cache: kept }),
