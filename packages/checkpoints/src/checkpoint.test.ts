@@ -4,7 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openCheckpoint, saveCheckpoint, type SaveCheckpointOptions, type TensorEntry } from "./index.ts";
+import {
+  findCheckpoint,
+  openCheckpoint,
+  saveCheckpoint,
+  type SaveCheckpointOptions,
+  type TensorEntry,
+} from "./index.ts";
 
 let root: string;
 beforeAll(async () => {
@@ -178,7 +184,8 @@ describe("openCheckpoint", () => {
     );
   }
   it.each<[string, Record<string, string>, string]>([
-    ["no config", {}, "files: config.json must be there, got no such file"],
+    ["nothing", {}, "files: a checkpoint must be there, got no files"],
+    ["no config", { "tokenizer.json": "{}" }, "files: config.json must be there, got no such file"],
     ["no weights", { "config.json": "{}" }, "files: model.safetensors must be there, got no such file"],
     ["a config that is a list", { "config.json": "[]" }, "files: config.json must be a JSON object"],
     [
@@ -237,6 +244,46 @@ describe("openCheckpoint", () => {
     await expect(openCheckpoint(files)).rejects.toThrow(
       "config.json must have at most 16777216 bytes, got 16777217",
     );
+  });
+});
+
+describe("findCheckpoint", () => {
+  const places: readonly [string, (name: string) => Promise<string | Map<string, Blob>>][] = [
+    ["a directory", async (name) => join(root, name)],
+    ["a map", async () => new Map<string, Blob>()],
+  ];
+  it.each(places)("finds nothing in %s where nothing was saved, then what was", async (_, make) => {
+    const place = await make("found");
+    expect(await findCheckpoint(place)).toBeUndefined();
+    await expect(openCheckpoint(place)).rejects.toMatchObject({ code: "io" });
+    if (typeof place === "string") {
+      // What a first save leaves when it is killed.
+      await mkdir(join(place, ".heddle-saving-1"), { recursive: true });
+      await writeFile(join(place, ".heddle-saving-1", "config.json"), "{");
+      expect(await findCheckpoint(place)).toBeUndefined();
+    }
+    await saveCheckpoint(place, marked(3));
+    const checkpoint = await findCheckpoint(place);
+    expect(checkpoint?.config).toEqual({ mark: 3 });
+    await checkpoint?.close();
+  });
+
+  it.each(["config.json", "model-00002-of-00003.safetensors", "model.safetensors.index.json"])(
+    "refuses a checkpoint that lost its %s",
+    async (file) => {
+      const directory = join(root, `lost-${file}`);
+      await saveCheckpoint(directory, marked(1, { maxShardBytes: 8 }));
+      await rm(join(directory, file));
+      await expect(findCheckpoint(directory)).rejects.toMatchObject({
+        code: "invalid-data",
+        message: `${directory}: ${file.replace(".index.json", "")} must be there, got no such file`,
+      });
+    },
+  );
+
+  it("refuses a file where a directory should be", async () => {
+    await writeFile(join(root, "plain"), "");
+    await expect(findCheckpoint(join(root, "plain"))).rejects.toMatchObject({ code: "io" });
   });
 });
 

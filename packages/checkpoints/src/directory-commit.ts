@@ -76,6 +76,17 @@ export async function currentVersion(directory: string): Promise<string> {
   return `${commit}; ${await stamp(`${directory}/${configFile}`)}`;
 }
 
+/** True where nothing was ever saved: no directory, or an empty one, but for a save that broke off before its commit. */
+export async function isEmptyDirectory(directory: string): Promise<boolean> {
+  try {
+    const found = await nodeFiles("openCheckpoint").readdir(directory);
+    return found.every((name) => name.startsWith(savingPrefix));
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return true;
+    throw ioError("reading", directory, error);
+  }
+}
+
 async function exists(files: NodeFiles, path: string): Promise<boolean> {
   try {
     await files.stat(path);

@@ -1,4 +1,5 @@
 import { HeddleError, checkFields, reject, show } from "@heddle/core";
+import type { HeddleErrorCode } from "@heddle/core";
 import { closedError, type ByteSource } from "./byte-source.ts";
 import { checkpointFiles, type CheckpointFiles, type CheckpointLocation } from "./checkpoint-files.ts";
 import { openSafetensors, type ReadTensor, type SafetensorsFile } from "./read-safetensors.ts";
@@ -32,8 +33,8 @@ export interface Checkpoint {
   close(): Promise<void>;
 }
 
-function missing(files: CheckpointFiles, file: string): never {
-  throw new HeddleError("io", `${files.name}: ${file} must be there, got no such file`);
+function missing(files: CheckpointFiles, file: string, code: HeddleErrorCode): never {
+  throw new HeddleError(code, `${files.name}: ${file} must be there, got no such file`);
 }
 
 async function openNamed(files: CheckpointFiles, file: string): Promise<ByteSource | undefined> {
@@ -88,13 +89,13 @@ async function openWeights(files: CheckpointFiles): Promise<Weights> {
       await source?.close();
       if (source) refusePickle(files, pickled);
     }
-    return missing(files, weightsFile);
+    return missing(files, weightsFile, "invalid-data");
   }
   const placed = parseShardIndex(`${files.name}: ${indexFile}`, index);
   const shards = new Map<string, SafetensorsFile>();
   try {
     for (const file of [...new Set(placed.values())].toSorted()) {
-      const source = (await files.open(file)) ?? missing(files, file);
+      const source = (await files.open(file)) ?? missing(files, file, "invalid-data");
       shards.set(file, await openSafetensors(source));
     }
     for (const [tensor, file] of placed)
@@ -121,7 +122,10 @@ async function closeAll(shards: readonly SafetensorsFile[]): Promise<void> {
 }
 
 async function openOnce(files: CheckpointFiles): Promise<{ config: JsonObject; weights: Weights }> {
-  const bytes = (await readWhole(files, "config.json", maxConfigBytes)) ?? missing(files, "config.json");
+  // Where emptiness cannot be told, the whole checkpoint may be somewhere else.
+  const bytes =
+    (await readWhole(files, "config.json", maxConfigBytes)) ??
+    missing(files, "config.json", files.isEmpty ? "invalid-data" : "io");
   const config = parseJsonObject(`${files.name}: config.json`, bytes);
   return { config, weights: await openWeights(files) };
 }
@@ -154,8 +158,8 @@ async function openConsistent(files: CheckpointFiles): Promise<{ config: JsonObj
  * Opens a Hugging Face directory: config.json with model.safetensors, or its shards and their index. Reads config,
  * index and headers; tensors are read when asked for.
  *
- * @throws HeddleError io: a file is missing or cannot be read; invalid-data: a file does not hold what it claims;
- * unsupported: only pickled weights (the message holds the command that converts them; they are never read).
+ * @throws HeddleError io: nothing is there, or a file cannot be read; invalid-data: config.json or weights are missing
+ * from what is there, or a file does not hold what it claims; unsupported: only pickled weights (the message holds the command that converts them; they are never read).
  */
 export async function openCheckpoint(
   location: CheckpointLocation,
@@ -164,6 +168,8 @@ export async function openCheckpoint(
   checkFields("openCheckpoint: options", options, ["signal", "fetch"]);
   const files = checkpointFiles(location, options);
   const { name } = files;
+  if (await files.isEmpty?.())
+    throw new HeddleError("io", `${name}: a checkpoint must be there, got no files`);
   const { config, weights } = await openConsistent(files);
   const { shards, owners } = weights;
   let closed = false;
@@ -190,7 +196,7 @@ export async function openCheckpoint(
       return source !== undefined;
     },
     async readText(file) {
-      const bytes = (await readWhole(files, file, maxTextBytes)) ?? missing(files, file);
+      const bytes = (await readWhole(files, file, maxTextBytes)) ?? missing(files, file, "io");
       try {
         return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
       } catch (cause) {
@@ -198,11 +204,24 @@ export async function openCheckpoint(
       }
     },
     async openTensors(file) {
-      return openSafetensors((await openNamed(files, file)) ?? missing(files, file));
+      return openSafetensors((await openNamed(files, file)) ?? missing(files, file, "io"));
     },
     async close() {
       closed = true;
       await closeAll(shards);
     },
   };
+}
+
+/**
+ * Opens a checkpoint where one was saved: undefined where nothing ever was, which is a directory that is not there or is
+ * empty. One that lost its config.json or its weights is an error, and not the beginning.
+ * @throws HeddleError as `openCheckpoint` does.
+ */
+export async function findCheckpoint(
+  location: CheckpointLocation,
+  options: UrlOptions = {},
+): Promise<Checkpoint | undefined> {
+  const isEmpty = await checkpointFiles(location, options).isEmpty?.();
+  return isEmpty ? undefined : openCheckpoint(location, options);
 }

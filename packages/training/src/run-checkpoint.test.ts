@@ -82,6 +82,24 @@ describe.each(["cpu", "wasm"] as const)("resume on %s", (backend) => {
 describe("a run's checkpoint", () => {
   useBackend("cpu");
 
+  it.each(["model.safetensors", "config.json"])("is not begun anew when its %s is lost", async (file) => {
+    const directory = join(root, `lost-${file}`);
+    await fs.mkdir(directory);
+    const model = bigram();
+    const checkpoint = { directory, every: 2 };
+    // An empty directory is the beginning.
+    expect(await run(model, { checkpoint, resume: true }, 5)).toHaveLength(5);
+    await fs.rm(join(directory, file));
+    const kept = await fs.readdir(directory);
+    for (const resume of [true, directory])
+      await expect(run(model, { checkpoint, resume })).rejects.toMatchObject({
+        code: "invalid-data",
+        message: `${directory}: ${file} must be there, got no such file`,
+      });
+    expect(await fs.readdir(directory)).toEqual(kept);
+    model.dispose();
+  });
+
   it("holds the model, the moments by PyTorch's names, the position and the tokenizer's files", async () => {
     const directory = new Map<string, Blob>();
     const model = bigram();

@@ -1,13 +1,7 @@
 /** A checkpoint of a run: the model's own directory, with the optimizer's moments and the position beside it. */
 import * as tf from "@tensorflow/tfjs-core";
-import { openCheckpoint, parseJsonObject } from "@heddle/checkpoints";
-import type {
-  Checkpoint,
-  CheckpointLocation,
-  SafetensorsFile,
-  SaveLocation,
-  TensorEntry,
-} from "@heddle/checkpoints";
+import { parseJsonObject } from "@heddle/checkpoints";
+import type { Checkpoint, SafetensorsFile, SaveLocation, TensorEntry } from "@heddle/checkpoints";
 import { HeddleError, checkInteger, reject, show } from "@heddle/core";
 import type { Parameter } from "@heddle/core";
 import type { Optimizer } from "./optimizer.ts";
@@ -199,17 +193,6 @@ async function readMoments(
     return state;
   } catch (error) {
     disposeState(state);
-    throw error;
-  }
-}
-
-/** Opens a checkpoint; undefined where there is none. */
-export async function openIfThere(location: CheckpointLocation): Promise<Checkpoint | undefined> {
-  try {
-    return await openCheckpoint(location);
-  } catch (error) {
-    // A failure of the system has a cause; a file that is not there has none.
-    if (error instanceof HeddleError && error.code === "io" && error.cause === undefined) return undefined;
     throw error;
   }
 }
