@@ -136,12 +136,12 @@ export function forward(model: Runnable, given: ModelInputs, options: ForwardOpt
     };
     const ids = tf.tensor2d(inputs.ids, [batch, length], "int32");
     const tokenTypes = tf.tensor2d(inputs.tokenTypes, [batch, length], "int32");
-    const { lastHiddenState, toLogits, pooled } = network.run({ ids, tokenTypes }, context, (hidden) => {
+    const { lastHiddenState, toLogits, ...heads } = network.run({ ids, tokenTypes }, context, (hidden) => {
       if (options.hiddenStates) hiddenStates.push(hidden);
     });
     return {
       lastHiddenState,
-      ...(pooled && { pooled }),
+      ...heads,
       ...(toLogits &&
         logits !== "none" && {
           logits: toLogits(logits === "last" ? lastOf(lastHiddenState, lengths) : lastHiddenState),

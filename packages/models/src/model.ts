@@ -54,6 +54,8 @@ export interface ModelOutput {
   readonly logits?: Tensor;
   /** [B, D], of models with a pooler. */
   readonly pooled?: Tensor;
+  /** [B, 2]: the second text follows the first, or does not; of a BERT with that head. */
+  readonly nextSentenceLogits?: Tensor;
   /** The embeddings' output, then each layer's, [B, L, D] each; with `hiddenStates`. */
   readonly hiddenStates?: readonly Tensor[];
   /** [B, heads, rows, L] by layer; with `attentionMaps`. */
@@ -132,6 +134,7 @@ export interface NetworkOutput {
   /** Hidden states [..., D] to logits [..., V]. */
   readonly toLogits?: (hidden: Tensor) => Tensor;
   readonly pooled?: Tensor;
+  readonly nextSentenceLogits?: Tensor;
 }
 
 /** How a family's checkpoints differ from the tree's names. */

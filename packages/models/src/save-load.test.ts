@@ -146,7 +146,6 @@ describe("save and load", () => {
         zeroTensor("bert.embeddings.position_ids", [1, 17], "I64"),
         zeroTensor("cls.predictions.decoder.weight", [71, 24]),
         zeroTensor("cls.predictions.decoder.bias", [71]),
-        zeroTensor("cls.seq_relationship.weight", [2, 24]),
       ],
       (tensors) => tensors.toReversed(),
     ];
@@ -168,6 +167,38 @@ describe("save and load", () => {
     });
     expect(await loadedLogits(old)).toEqual(await logits(model));
     model.dispose();
+  });
+
+  it("keeps the next-sentence head, and saves none where there is none", async () => {
+    const golden = await readGolden(new URL("./bert/goldens/pretraining.safetensors", import.meta.url));
+    const { model } = await loadModel(await goldenCheckpoint(golden), { families });
+    const run = async (each: Model): Promise<Float32Array | undefined> => {
+      const out = each.forward(goldenInputs(golden, { family: bert }));
+      const found = await out.nextSentenceLogits?.data<"float32">();
+      out.dispose();
+      return found;
+    };
+    const expected = await run(model);
+    expect(expected).toHaveLength(4);
+    const [files, config] = await saved(model);
+    expect(config.architectures).toEqual(["BertForPreTraining"]);
+    const { model: again } = await loadModel(files, { families });
+    expect(await run(again)).toEqual(expected);
+    for (const each of [model, again]) each.dispose();
+
+    const sizes = { vocabularySize: 71, width: 8, layers: 1, heads: 2, head: "none" } as const;
+    for (const nextSentence of [true, false]) {
+      const made = bert({ ...sizes, nextSentence }, createWeights());
+      const [written, { architectures }] = await saved(made);
+      expect(architectures).toEqual([nextSentence ? "BertForNextSentencePrediction" : "BertModel"]);
+      const { model: read } = await loadModel(written, { families });
+      expect((await run(read)) !== undefined).toBe(nextSentence);
+      expect(read.parameterCount()).toBe(made.parameterCount());
+      for (const each of [made, read]) each.dispose();
+    }
+    expect(() => bert({ ...sizes, nextSentence: true, pooler: false }, createWeights())).toThrow(
+      "bert: pooler must be there for next-sentence prediction, which reads it, got false",
+    );
   });
 
   it("reads and writes half precision", async () => {

@@ -8,11 +8,11 @@ import { defineModel } from "../define-model.ts";
 import { attentionOf } from "../model.ts";
 import type { ModelFamily, Network } from "../model.ts";
 import { bertQuirks, completeBertConfig, plainBertSwap, readBertConfig, writeBertConfig } from "./config.ts";
-import type { BertConfig, BertOptions } from "./config.ts";
+import type { BertConfig, BertOptions, EncoderConfig } from "./config.ts";
 
 /** What a layer reads of the config. */
 export type BertLayerConfig = Pick<
-  BertConfig,
+  EncoderConfig,
   | "width"
   | "heads"
   | "layers"
@@ -72,6 +72,7 @@ function bertNetwork(weights: Weights, config: BertConfig): Network {
     bertLayer(weights.at(`encoder.layer.${layer}`), config, layer),
   );
   const pool = config.pooler ? weights.linear("pooler.dense", { in: width, out: width }) : null;
+  const relate = config.nextSentence ? weights.linear("cls.seq_relationship", { in: width, out: 2 }) : null;
   const predict =
     config.head === "mlm" ? predictions(weights, { width, vocabularySize, epsilon, activation }) : null;
   return {
@@ -87,9 +88,11 @@ function bertNetwork(weights: Weights, config: BertConfig): Network {
       }
       const [batch] = x.shape as [number];
       const first = (): Tensor => reshape(slice({ x, axis: 1, begin: 0, size: 1 }), [batch, width]);
+      const pooled = pool?.(first(), { activation: "tanh" });
       return {
         lastHiddenState: x,
-        ...(pool && { pooled: pool(first(), { activation: "tanh" }) }),
+        ...(pooled && { pooled }),
+        ...(pooled && relate && { nextSentenceLogits: relate(pooled) }),
         ...(predict && { toLogits: predict }),
       };
     },
@@ -114,7 +117,7 @@ function predictions(
 }
 
 /**
- * BERT, with token types, pooler and the head of masked language modelling:
+ * BERT, with token types, pooler and the heads of masked language modelling and next-sentence prediction:
  * `bert({ ...bertPresets.tiny }, createWeights({ seed: 1 }))`.
  */
 export const bert: ModelFamily<BertConfig, BertOptions> = defineModel<BertConfig, BertOptions>({

@@ -1,5 +1,5 @@
 import { full } from "@heddle/attention";
-import { checkFields } from "@heddle/core";
+import { checkFields, checkOneOf, reject } from "@heddle/core";
 import type { Activation } from "@heddle/core";
 import { learned } from "@heddle/positions";
 import * as v from "valibot";
@@ -7,8 +7,8 @@ import { oneOf, readJson } from "../config.ts";
 import type { CheckpointQuirks, ModelConfig, PlainSwap, Swap } from "../model.ts";
 import { checkEncoder, encoderKeys, readEncoder, writeEncoder } from "./encoder-config.ts";
 
-/** Config of a BERT; the Hugging Face key stands behind each name. */
-export interface BertConfig extends ModelConfig {
+/** Config of BERT and its kin; the Hugging Face key stands behind each name. */
+export interface EncoderConfig extends ModelConfig {
   /** `type_vocab_size` */
   readonly tokenTypes: number;
   /** `intermediate_size` */
@@ -25,8 +25,13 @@ export interface BertConfig extends ModelConfig {
   readonly head: "mlm" | "none";
 }
 
-/** What `bert` takes. */
-export interface BertOptions extends Swap {
+/** Config of a BERT. */
+export interface BertConfig extends EncoderConfig {
+  readonly nextSentence: boolean;
+}
+
+/** What BERT and its kin take. */
+export interface EncoderOptions extends Swap {
   /** Number of token ids (`vocab_size`). */
   readonly vocabularySize: number;
   /** Greatest number of tokens (`max_position_embeddings`). @default 512 */
@@ -55,8 +60,14 @@ export interface BertOptions extends Swap {
   readonly head?: "mlm" | "none";
 }
 
-/** The options of BERT, which its kin share. */
-export const bertOptionFields: readonly (keyof BertOptions)[] = [
+/** What `bert` takes. */
+export interface BertOptions extends EncoderOptions {
+  /** Whether `pooled` goes on to the two logits of next-sentence prediction, `nextSentenceLogits`. @default false */
+  readonly nextSentence?: boolean;
+}
+
+/** The options that BERT and its kin share. */
+export const encoderOptionFields: readonly (keyof EncoderOptions)[] = [
   "vocabularySize",
   "maxLength",
   "width",
@@ -76,7 +87,7 @@ export const bertOptionFields: readonly (keyof BertOptions)[] = [
 ];
 
 export function completeBertConfig(options: BertOptions): BertConfig {
-  checkFields("bert: options", options, bertOptionFields);
+  checkFields("bert: options", options, [...encoderOptionFields, "nextSentence"]);
   const { width, dropout = 0 } = options;
   const config = {
     maxLength: 512,
@@ -88,11 +99,15 @@ export function completeBertConfig(options: BertOptions): BertConfig {
     attentionDropout: dropout,
     pooler: true,
     head: "mlm" as const,
+    nextSentence: false,
     attention: full(),
     position: learned(),
     ...options,
   };
   checkEncoder("bert", config);
+  checkOneOf("bert: nextSentence", config.nextSentence, [true, false]);
+  if (config.nextSentence && !config.pooler)
+    reject("bert: pooler", "be there for next-sentence prediction, which reads it", config.pooler);
   return config;
 }
 
@@ -108,14 +123,18 @@ export function readBertConfig(
     ...readEncoder(read),
     pooler: names.has("pooler.dense.weight"),
     head: names.has("cls.predictions.bias") ? "mlm" : "none",
+    nextSentence: names.has("cls.seq_relationship.weight"),
   };
+}
+
+function architectureOf({ head, pooler, nextSentence }: BertConfig): string {
+  if (head === "mlm") return pooler ? "BertForPreTraining" : "BertForMaskedLM";
+  return nextSentence ? "BertForNextSentencePrediction" : "BertModel";
 }
 
 export function writeBertConfig(config: BertConfig): Record<string, unknown> {
   return {
-    architectures: [
-      config.head === "mlm" ? (config.pooler ? "BertForPreTraining" : "BertForMaskedLM") : "BertModel",
-    ],
+    architectures: [architectureOf(config)],
     model_type: "bert",
     ...writeEncoder(config),
   };
@@ -126,12 +145,8 @@ export const plainBertSwap = (): PlainSwap => ({ attention: full(), position: le
 export const bertQuirks: CheckpointQuirks = {
   prefix: "bert.",
   unprefixed: ["cls."],
-  // A buffer, the tied output layer, and the head of next-sentence prediction.
-  ignored: [
-    /^embeddings\.position_ids$/,
-    /^cls\.predictions\.decoder\.(weight|bias)$/,
-    /^cls\.seq_relationship\./,
-  ],
+  // A buffer and the tied output layer.
+  ignored: [/^embeddings\.position_ids$/, /^cls\.predictions\.decoder\.(weight|bias)$/],
   renamed: [
     [/\.gamma$/, ".weight"],
     [/\.beta$/, ".bias"],

@@ -4,7 +4,7 @@ import type { Activation } from "@heddle/core";
 import * as v from "valibot";
 import { activationName } from "../activation-names.ts";
 import { between, integer, only, rate } from "../config.ts";
-import type { BertConfig } from "./config.ts";
+import type { EncoderConfig } from "./config.ts";
 
 /** The keys of config.json that BERT and its kin share. */
 export interface EncoderKeys extends v.ObjectEntries {
@@ -48,7 +48,7 @@ export type EncoderJson = {
 /** The shared part of a config from the keys. */
 export function readEncoder(
   read: EncoderJson,
-): Omit<BertConfig, "attention" | "position" | "modifiers" | "pooler" | "head"> {
+): Omit<EncoderConfig, "attention" | "position" | "modifiers" | "pooler" | "head"> {
   return {
     vocabularySize: read.vocab_size,
     maxLength: read.max_position_embeddings,
@@ -65,7 +65,7 @@ export function readEncoder(
 }
 
 /** The keys from the shared part of a config. */
-export function writeEncoder(config: BertConfig): Record<string, unknown> {
+export function writeEncoder(config: EncoderConfig): Record<string, unknown> {
   return {
     vocab_size: config.vocabularySize,
     hidden_size: config.width,
@@ -83,7 +83,7 @@ export function writeEncoder(config: BertConfig): Record<string, unknown> {
 }
 
 /** Checks what a caller may have given wrong. */
-export function checkEncoder(family: string, config: BertConfig): void {
+export function checkEncoder(family: string, config: EncoderConfig): void {
   checkInteger(`${family}: tokenTypes`, config.tokenTypes, { min: 1 });
   checkOneOf(`${family}: activation`, config.activation, activations);
   checkNumber(`${family}: epsilon`, config.epsilon, { min: 0 });

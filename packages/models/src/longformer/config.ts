@@ -4,14 +4,14 @@ import { checkFields, checkInteger, reject } from "@heddle/core";
 import { learned } from "@heddle/positions";
 import * as v from "valibot";
 import { checkEncoder, encoderKeys, readEncoder, writeEncoder } from "../bert/encoder-config.ts";
-import { bertOptionFields } from "../bert/config.ts";
-import type { BertConfig, BertOptions } from "../bert/config.ts";
+import { encoderOptionFields } from "../bert/config.ts";
+import type { EncoderConfig, EncoderOptions } from "../bert/config.ts";
 import { integer, readJson } from "../config.ts";
 import { greatestLayers } from "../model.ts";
 import type { CheckpointQuirks, PlainSwap } from "../model.ts";
 
 /** Config of a Longformer; the Hugging Face key stands behind each name. */
-export interface LongformerConfig extends BertConfig {
+export interface LongformerConfig extends EncoderConfig {
   /** `attention_window` of each layer: both sides together, even. */
   readonly window: readonly number[];
   /** `pad_token_id`: positions count from the one after it. */
@@ -19,7 +19,7 @@ export interface LongformerConfig extends BertConfig {
 }
 
 /** What `longformer` takes. */
-export interface LongformerOptions extends BertOptions {
+export interface LongformerOptions extends EncoderOptions {
   /** Both sides of the window together, even; one for all layers or one each (`attention_window`). @default 512 */
   readonly window?: number | readonly number[];
   /** Id of the padding token (`pad_token_id`). @default 1 */
@@ -36,7 +36,7 @@ function mechanismsOf(window: readonly number[]): readonly AttentionMechanism[] 
 }
 
 export function completeLongformerConfig(options: LongformerOptions): LongformerConfig {
-  checkFields("longformer: options", options, [...bertOptionFields, "window", "padId"]);
+  checkFields("longformer: options", options, [...encoderOptionFields, "window", "padId"]);
   const { width, layers, dropout = 0 } = options;
   checkInteger("longformer: layers", layers, { min: 1, max: greatestLayers });
   const window = windowsOf(options.window ?? 512, layers);
