@@ -1,4 +1,4 @@
-// npm run train:shakespeare -- --text FILE [--steps 2000] [--seed 1337] [--out out/shakespeare] [--resume] [--json FILE]
+// Trains nanoGPT's CPU model on a text and measures its validation loss; `--help` says how.
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { wasm } from "@heddle/backend-wasm";
@@ -6,15 +6,25 @@ import { startBackend } from "@heddle/core";
 import { published, target, trainShakespeare } from "./train-shakespeare.ts";
 import { describeStep, sparingly } from "./step-line.ts";
 
-const usage =
-  "npm run train:shakespeare -- --text FILE [--steps 2000] [--seed 1337] [--out DIR] [--resume] [--json FILE]";
+const usage = `npm run train:shakespeare -- --text FILE [options]
+  --text FILE   the text, of which the last tenth is for validation; for example
+                https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt, saved
+  --steps N     training steps (2000)
+  --seed N      seed of weights, batches and dropout (1337)
+  --out DIR     folder of the checkpoint (out/shakespeare)
+  --resume      go on from the checkpoint in the folder
+  --json FILE   write the results to a file instead of the standard output
+  --help        this text`;
 
 try {
   process.exitCode = await main();
 } catch (error) {
   const interrupted = error instanceof Error && error.name === "AbortError";
   console.error(interrupted ? "stopped; --resume goes on from the last checkpoint" : String(error));
-  if (error instanceof RangeError) console.error(usage);
+  const isOption =
+    error instanceof RangeError ||
+    (error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS"));
+  if (isOption) console.error(usage);
   process.exitCode = interrupted ? 130 : 1;
 }
 
@@ -33,12 +43,15 @@ async function main(): Promise<number> {
       out: { type: "string", default: "out/shakespeare" },
       resume: { type: "boolean", default: false },
       json: { type: "string" },
+      help: { type: "boolean", default: false },
     },
   });
+  if (values.help) {
+    console.log(usage);
+    return 0;
+  }
   if (values.text === undefined)
-    throw new RangeError(
-      "train-shakespeare: --text must be given: a file such as tinyshakespeare, https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
-    );
+    throw new RangeError("train-shakespeare: --text must be given: a file such as tinyshakespeare");
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
   const backend = await startBackend(wasm());
