@@ -18,6 +18,12 @@ describe("cpu", () => {
     expect(backend.memory()).toEqual({ tensors: 0, bytes: 0 });
   });
 
+  it("refuses an option that it does not have", () => {
+    expect(() => cpu({ kernel: [] } as object)).toThrow(
+      'cpu: options must have only the fields kernels, got "kernel"',
+    );
+  });
+
   it("prints nothing", async () => {
     const warn = vi.spyOn(console, "warn");
     await startBackend(cpu());

@@ -82,6 +82,12 @@ describe("wasm", () => {
     vi.unstubAllGlobals();
   });
 
+  it("refuses an option that it does not have", () => {
+    expect(() => wasm({ threads: 2 } as object)).toThrow(
+      'wasm: options must have only the fields kernels, wasm, got "threads"',
+    );
+  });
+
   it("refuses a place that is none", () => {
     // @ts-expect-error A number is no place.
     expect(() => wasm({ wasm: 7 })).toThrow("wasm: wasm must be a URL or a path that is not empty, got 7");

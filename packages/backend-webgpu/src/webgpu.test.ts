@@ -44,6 +44,9 @@ describe("webgpu refuses", () => {
     );
     // @ts-expect-error Not a boolean.
     expect(() => webgpu({ software: 1 })).toThrow("webgpu: software must be one of true, false, got 1");
+    expect(() => webgpu({ sofware: true } as object)).toThrow(
+      'webgpu: options must have only the fields kernels, powerPreference, device, software, got "sofware"',
+    );
     // @ts-expect-error Not a device.
     expect(() => webgpu({ device: {} })).toThrow("webgpu: device must be a GPUDevice, got {}");
   });

@@ -16,6 +16,10 @@ it("refuses misspelt options, null ones, and names those there are", async () =>
   await expect(saveCheckpoint(files, null as never)).rejects.toThrow(
     "saveCheckpoint: options must be an object of config",
   );
+  const beside = { "optimizer.safetensors": { tensors: [one], metdata: {} } } as never;
+  await expect(saveCheckpoint(files, { ...saved, files: beside })).rejects.toThrow(
+    'saveCheckpoint: files: "optimizer.safetensors" must have only the fields tensors, metadata, got "metdata"',
+  );
   expect(files.size).toBe(0);
   await saveCheckpoint(files, saved);
   await expect(openCheckpoint(files, { abort: 1 } as never)).rejects.toThrow(

@@ -109,8 +109,10 @@ export async function saveCheckpoint(location: SaveLocation, options: SaveCheckp
   for (const [file, content] of Object.entries(files)) {
     if (!isPlainName(file) || isWeightsName(file) || file === "config.json")
       reject("saveCheckpoint: files", "be plain names other than those of the config and the weights", file);
-    if (typeof content !== "string" && !(content instanceof Uint8Array) && !content?.tensors)
+    if (typeof content === "string" || content instanceof Uint8Array) continue;
+    if (!content?.tensors)
       reject(`saveCheckpoint: files: ${show(file)}`, "be text, bytes or { tensors }", content);
+    checkFields(`saveCheckpoint: files: ${show(file)}`, content, ["tensors", "metadata"]);
   }
 
   const writer =

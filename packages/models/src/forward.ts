@@ -71,7 +71,8 @@ function mapRequest(
   { attentionMaps }: ForwardOptions,
   found: Map<number, Tensor>,
 ): AttentionMapRequest | undefined {
-  if (!attentionMaps) return undefined;
+  if (attentionMaps === undefined) return undefined;
+  checkFields(`${family}: attentionMaps`, attentionMaps, ["layers", "heads", "rows"]);
   const { layers, heads, rows } = attentionMaps;
   layers?.forEach((layer) =>
     checkInteger(`${family}: attentionMaps.layers`, layer, { min: 0, max: config.layers - 1 }),
@@ -109,7 +110,8 @@ export function forward(model: Runnable, given: ModelInputs, options: ForwardOpt
   });
   checkFields(`${family}: forward options`, options, optionFields);
   checkCache(model, inputs, options);
-  if (options.training) {
+  if (options.training !== undefined) {
+    checkFields(`${family}: training`, options.training, ["seed", "step"]);
     checkInteger(`${family}: training.seed`, options.training.seed, { min: 0 });
     checkInteger(`${family}: training.step`, options.training.step, { min: 0 });
   }

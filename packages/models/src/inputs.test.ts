@@ -64,6 +64,18 @@ describe("inputs of a model", () => {
     expect(() => model.forward({ ids: [0] }, { hiddenState: true } as ForwardOptions)).toThrow(
       'gpt: forward options must have only the fields training, cache, logits, hiddenStates, attentionMaps, got "hiddenState"',
     );
+    for (const [forwardOptions, message] of [
+      [
+        { attentionMaps: { layer: [0] } },
+        'gpt: attentionMaps must have only the fields layers, heads, rows, got "layer"',
+      ],
+      [{ attentionMaps: true }, "gpt: attentionMaps must be an object of layers, heads, rows, got true"],
+      [{ training: { sed: 1 } }, 'gpt: training must have only the fields seed, step, got "sed"'],
+    ] as const)
+      expect(() => model.forward({ ids: [0] }, forwardOptions as object)).toThrow(message);
+    expect(() => model.forward({ ids: [0] }, null as never)).toThrow(
+      "gpt: forward options must be an object of",
+    );
     model.dispose();
   });
 

@@ -201,6 +201,21 @@ describe("save and load", () => {
     );
   });
 
+  it("refuses a misspelt option", async () => {
+    const model = gpt(options, createWeights());
+    const [files] = await saved(model);
+    await expect(saved(model, { type: "F16" })).rejects.toThrow(
+      'gpt: save options must have only the fields tokenizer, dtype, maxShardBytes, files, got "type"',
+    );
+    await expect(loadModel(files, { families, store: "f32" } as never)).rejects.toThrow(
+      'loadModel: options must have only the fields families, registry, storage, signal, got "store"',
+    );
+    await expect(loadModel(files, { families, signal: null } as never)).rejects.toThrow(
+      "loadModel: signal must be an AbortSignal, got null",
+    );
+    model.dispose();
+  });
+
   it("reads and writes half precision", async () => {
     const model = gpt(options, createWeights({ seed: 4 }));
     for (const [dtype, bound, type] of [
