@@ -65,9 +65,9 @@ export function mlmBatches(
   checkNumber(`${where}: probability`, probability, { min: Number.MIN_VALUE, max: 1 });
   checkInteger(`${where}: seed`, seed, { min: 0 });
   if (!Array.isArray(specialIds)) reject(`${where}: specialIds`, "be a list of ids", specialIds);
-  if (rows.length === 0) reject(`${where}: rows`, "hold at least one row", rows);
+  if (!(rows?.length > 0)) reject(`${where}: rows`, "hold at least one row", rows);
   rows.forEach((row, at) => {
-    if (row.length === 0) reject(`${where}: rows[${at}]`, "hold at least one token", row);
+    if (!(row?.length > 0)) reject(`${where}: rows[${at}]`, "hold at least one token", row);
     row.forEach((id, place) => checkId(`rows[${at}][${place}]`, id));
   });
   const special = new Set(specialIds);

@@ -1,5 +1,5 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { adamwStep, checkFields, checkNumber } from "@heddle/core";
+import { adamwStep, checkFields, checkNumber, reject } from "@heddle/core";
 import type { Parameter } from "@heddle/core";
 import { constant } from "./schedule.ts";
 import type { Schedule } from "./schedule.ts";
@@ -46,6 +46,12 @@ export interface AdamWOptions {
 export function adamw(options: AdamWOptions): Optimizer {
   checkFields("adamw: options", options, ["learningRate", "beta1", "beta2", "epsilon", "weightDecay"]);
   const { learningRate, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01 } = options;
+  if (typeof learningRate !== "number" && typeof learningRate?.at !== "function")
+    reject(
+      "adamw: learningRate",
+      "be a number or a schedule, warmupCosine({ peak, steps }) for example",
+      learningRate,
+    );
   checkNumber("adamw: beta1", beta1, { min: 0, max: 1 - 1e-9 });
   checkNumber("adamw: beta2", beta2, { min: 0, max: 1 - 1e-9 });
   checkNumber("adamw: epsilon", epsilon, { min: 0 });
@@ -53,7 +59,7 @@ export function adamw(options: AdamWOptions): Optimizer {
   return {
     name: "adamw",
     options: { beta1, beta2, epsilon, weightDecay },
-    learningRate: typeof learningRate === "object" ? learningRate : constant(learningRate),
+    learningRate: typeof learningRate === "number" ? constant(learningRate) : learningRate,
     // PyTorch's names.
     moments: ["exp_avg", "exp_avg_sq"],
     update({ parameter, gradient, moments, update, learningRate: rate }) {

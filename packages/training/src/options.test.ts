@@ -47,6 +47,16 @@ describe("options of another type", () => {
       () => trained({ checkpoint: null }),
     ],
     ["train: evaluate must be an object of every, batches, got true", () => trained({ evaluate: true })],
+    [
+      "mlmBatches: rows must hold at least one row, got undefined",
+      () => mlmBatches(undefined as never, masking),
+    ],
+    ["mlmBatches: rows[0] must hold at least one token, got 3", () => mlmBatches([3] as never, masking)],
+    [
+      "tokenWindows: ids must be an Int32Array or a list of token ids, got null",
+      () => tokenWindows(null as never, { length: 2, batch: 1 }),
+    ],
+    ["adamw: learningRate must be a number or a schedule, ", () => adamw({ learningRate: null as never })],
     ["train: signal must be an AbortSignal, got null", () => trained({ signal: null })],
   ])("are refused: %s", (message, call) => expect(call).toThrow(message));
 

@@ -23,6 +23,8 @@ export interface TokenWindowsOptions {
 /** The ids as int32, checked to hold a window and the token after it. */
 function corpus(where: string, ids: Int32Array | readonly number[], length: number): Int32Array {
   checkInteger(`${where}: length`, length, { min: 1 });
+  if (!(ids instanceof Int32Array) && !Array.isArray(ids))
+    reject(`${where}: ids`, "be an Int32Array or a list of token ids", ids);
   if (!(ids instanceof Int32Array))
     ids.forEach((id, at) => checkInteger(`${where}: ids[${at}]`, id, { min: 0, max: 2 ** 31 - 1 }));
   if (ids.length < length + 1)
