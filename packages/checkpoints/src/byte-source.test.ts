@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -45,6 +46,15 @@ describe("fromFile", () => {
     await expect(fromFile("")).rejects.toThrow('fromFile: path must be a path or a file: URL, got ""');
     await expect(fromFile(new URL("https://a.b/c"))).rejects.toMatchObject({ code: "invalid-argument" });
   });
+
+  it.skipIf(process.platform === "win32")(
+    "refuses a named pipe instead of waiting for a writer",
+    async () => {
+      const pipe = join(directory, "pipe");
+      execFileSync("mkfifo", [pipe]);
+      await expect(fromFile(pipe)).rejects.toThrow(`${pipe} must be a regular file`);
+    },
+  );
 
   it("says when the file shrinks while it is open", async () => {
     const path = join(directory, "shrinks");

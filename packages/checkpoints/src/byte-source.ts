@@ -82,11 +82,11 @@ export async function fromFile(path: string | URL): Promise<ByteSource> {
   let handle: NodeFile | undefined;
   let size: number;
   try {
+    // Before it is opened: opening a named pipe waits for a writer, without end.
+    if (!(await files.stat(name)).isFile()) reject(name, "be a regular file", "another kind", "io");
     const opened = await files.open(name, "r");
     handle = opened;
-    const status = await opened.stat();
-    if (!status.isFile()) reject(name, "be a regular file", "another kind", "io");
-    size = status.size;
+    size = (await opened.stat()).size;
   } catch (cause) {
     await handle?.close();
     throw ioError("opening", name, cause);
