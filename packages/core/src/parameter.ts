@@ -118,7 +118,8 @@ export function createParameter(
     },
     assign(values) {
       check(values);
-      hold(tensorOf(values));
+      // A tensor on the CPU backend is the array that it is made of.
+      hold(tensorOf(values instanceof Float32Array ? values.slice() : values));
       version++;
     },
     assignHalf(storage, bits) {

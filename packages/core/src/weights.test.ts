@@ -80,7 +80,9 @@ describe("a parameter", () => {
     parameter.assign(mine);
     mine.dispose();
     expect(read(parameter.tensor())).toEqual([1, 2]);
-    parameter.assign(Float32Array.of(3, 4));
+    const caller = Float32Array.of(3, 4);
+    parameter.assign(caller);
+    caller.fill(9);
     expect([read(parameter.tensor()), parameter.version]).toEqual([[3, 4], 2]);
     parameter.replace(parameter.tensor());
     expect([read(parameter.tensor()), parameter.version]).toEqual([[3, 4], 3]);
