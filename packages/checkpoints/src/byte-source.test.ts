@@ -51,7 +51,7 @@ describe("fromFile", () => {
     "refuses a named pipe instead of waiting for a writer",
     async () => {
       const pipe = join(directory, "pipe");
-      execFileSync("mkfifo", [pipe]);
+      execFileSync("sh", ["-c", 'mkfifo "$0"', pipe]);
       await expect(fromFile(pipe)).rejects.toThrow(`${pipe} must be a regular file`);
     },
   );
