@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {
   findCheckpoint,
   openCheckpoint,
@@ -348,6 +348,23 @@ describe("a save that fails", () => {
     await first;
     await saveCheckpoint(directory, marked(3));
     expect(await readMark(directory)).toBe(3);
+  });
+
+  it("refuses a second save while the files of the first move into place", async () => {
+    const directory = join(root, "moving");
+    const files = process.getBuiltinModule("node:fs/promises");
+    const { rename } = files;
+    let second: Promise<void> | undefined;
+    const moves = vi.spyOn(files, "rename").mockImplementation((from, to) => {
+      if (to === join(directory, "model.safetensors")) {
+        second ??= saveCheckpoint(directory, marked(2));
+        second.catch(() => undefined);
+      }
+      return rename(from, to);
+    });
+    await saveCheckpoint(directory, marked(1)).finally(() => moves.mockRestore());
+    await expect(second).rejects.toMatchObject({ code: "invalid-state" });
+    expect(await readMark(directory)).toBe(1);
   });
 
   it("removes what a killed save left", async () => {

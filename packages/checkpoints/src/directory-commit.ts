@@ -178,7 +178,6 @@ export async function writeDirectory(directory: string): Promise<CheckpointWrite
         await manifest.discard();
         throw ioError("saving", directory, cause);
       }
-      saving.delete(directory);
       try {
         await syncDirectory(files, directory);
         await finish(files, directory);
@@ -188,6 +187,9 @@ export async function writeDirectory(directory: string): Promise<CheckpointWrite
           `${directory}: moving the saved files into place must succeed, got ${String(cause)}; the new checkpoint is whole, openCheckpoint reads it and the next save finishes the moves`,
           { cause },
         );
+      } finally {
+        // Not before: a second save would meet moves under way, which could take its files for the first one's.
+        saving.delete(directory);
       }
     },
     discard,
