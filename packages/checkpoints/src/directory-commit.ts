@@ -14,7 +14,15 @@
 import { HeddleError, reject } from "@heddle/core";
 import { fromFile, type ByteSource } from "./byte-source.ts";
 import { newFile, type ByteSink } from "./byte-sink.ts";
-import { ioError, makeFolder, nodeFiles, syncDirectory, systemCode, type NodeFiles } from "./node-files.ts";
+import {
+  absolutePath,
+  ioError,
+  makeFolder,
+  nodeFiles,
+  syncDirectory,
+  systemCode,
+  type NodeFiles,
+} from "./node-files.ts";
 import { isPlainName, isWeightsName } from "./shard-index.ts";
 import { parseJsonObject } from "./strict-json.ts";
 
@@ -131,23 +139,25 @@ export interface CheckpointWriter {
   discard(): Promise<void>;
 }
 
+/** Absolute paths of the directories that are saved into now. */
 const saving = new Set<string>();
 
 /** Begins a save into a directory, which is made where it is missing; one at a time. */
 export async function writeDirectory(directory: string): Promise<CheckpointWriter> {
   const files = nodeFiles("saveCheckpoint");
-  if (saving.has(directory))
+  const place = absolutePath("saveCheckpoint", directory);
+  if (saving.has(place))
     throw new HeddleError(
       "invalid-state",
       `saveCheckpoint: ${directory} must have one save at a time, got a second`,
     );
-  saving.add(directory);
+  saving.add(place);
   const folder = `${directory}/${savingPrefix}${crypto.randomUUID()}`;
   const written: string[] = [];
 
   async function discard(): Promise<void> {
     await files.rm(folder, { force: true, recursive: true }).catch(() => undefined);
-    saving.delete(directory);
+    saving.delete(place);
   }
 
   try {
@@ -189,7 +199,7 @@ export async function writeDirectory(directory: string): Promise<CheckpointWrite
         );
       } finally {
         // Not before: a second save would meet moves under way, which could take its files for the first one's.
-        saving.delete(directory);
+        saving.delete(place);
       }
     },
     discard,

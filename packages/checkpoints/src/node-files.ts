@@ -32,6 +32,7 @@ export interface NodeFiles {
 interface NodeProcess {
   getBuiltinModule?(id: "node:fs/promises"): NodeFiles;
   getBuiltinModule?(id: "node:url"): { fileURLToPath(url: URL): string };
+  getBuiltinModule?(id: "node:path"): { resolve(path: string): string };
 }
 
 declare const process: NodeProcess | undefined;
@@ -53,6 +54,11 @@ function node(where: string): Required<NodeProcess> {
 /** Node's files, or an error that names the caller. */
 export function nodeFiles(where: string): NodeFiles {
   return node(where).getBuiltinModule("node:fs/promises");
+}
+
+/** A path that is the same however it was written: `./out`, `out`. */
+export function absolutePath(where: string, path: string): string {
+  return node(where).getBuiltinModule("node:path").resolve(path);
 }
 
 /** A path from a path or a `file:` URL. */
