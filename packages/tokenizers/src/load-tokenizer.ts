@@ -1,7 +1,8 @@
 import { HeddleError, checkFields, reject, show } from "@heddle/core";
 import { characterBytes } from "./byte-alphabet.ts";
 import { checkIds } from "./check-ids.ts";
-import { checkTokenizerJson, jsonObject, type JsonObject } from "./check-tokenizer-json.ts";
+import { checkTokenizerJson, jsonObject, type AddedToken, type JsonObject } from "./check-tokenizer-json.ts";
+import { classRoles } from "./class-roles.ts";
 import { buildHuggingFace, type HuggingFaceTokenizer } from "./hugging-face.ts";
 import {
   decodeFields,
@@ -66,13 +67,17 @@ function readSpecialIds(
   where: string,
   json: JsonObject,
   config: JsonObject,
+  added: readonly AddedToken[],
   inner: HuggingFaceTokenizer,
 ): Partial<Record<SpecialRole, number>> {
   const ids: Partial<Record<SpecialRole, number>> = {};
+  const defaults = classRoles(config, added);
   for (const role of specialRoles) {
     let token = config[`${role}_token`];
     if (typeof token === "object" && token !== null && "content" in token) token = token.content;
     if (role === "unk") token ??= (json.model as JsonObject).unk_token;
+    // A role that is there as null has no token, whatever the class.
+    if (!Object.hasOwn(config, `${role}_token`)) token ??= defaults[role];
     if (token === undefined || token === null) continue;
     if (typeof token !== "string") reject(`${where}: ${role}_token`, "be a token", token, "invalid-data");
     const id = inner.token_to_id(token);
@@ -85,7 +90,8 @@ function readSpecialIds(
 /**
  * Builds a tokenizer from a Hugging Face tokenizer.json (BPE, WordPiece or Unigram), as text or parsed.
  *
- * @param config tokenizer_config.json, which says the roles of the special tokens. @default {}
+ * @param config tokenizer_config.json, which says the roles of the special tokens; those that it leaves out are those of
+ * transformers' class (BERT, RoBERTa, Longformer, GPT-2). @default {}
  * @throws HeddleError invalid-data: the file does not hold a tokenizer; the message names the part.
  */
 export function loadTokenizer(json: string | object, config: string | object = {}): Tokenizer {
@@ -109,7 +115,7 @@ export function loadTokenizer(json: string | object, config: string | object = {
     if (cause instanceof HeddleError) throw cause;
     throw invalid(where, "describe a tokenizer that can be built", cause);
   }
-  const specialIds = readSpecialIds("tokenizer_config.json", parsed, settings, inner);
+  const specialIds = readSpecialIds("tokenizer_config.json", parsed, settings, added, inner);
   const size = highestId + 1;
   const addedById = new Map(added.map((token) => [token.id, token]));
   const decoders = partTypes(parsed.decoder, "decoders");
