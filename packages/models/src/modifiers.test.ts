@@ -1,6 +1,7 @@
 import { softCap } from "@heddle/attention";
 import { useBackend } from "@heddle/conformance";
 import { createRegistry, createWeights } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { gpt, loadModel, standard } from "./index.ts";
 
@@ -96,6 +97,13 @@ describe("storage", () => {
       const values = [...output.logits!.dataSync()];
       output.dispose();
       const kinds = new Set(loaded.parameters.map((parameter) => parameter.storage));
+      const before = tf.memory().numTensors;
+      const again = new Map<string, Blob>();
+      await loaded.save(again, { dtype: "BF16" });
+      expect(tf.memory().numTensors - before, "tensors leaked by saving").toBe(0);
+      expect(await again.get("model.safetensors")!.bytes()).toEqual(
+        await files.get("model.safetensors")!.bytes(),
+      );
       loaded.dispose();
       return [kinds, values];
     };

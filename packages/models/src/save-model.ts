@@ -1,5 +1,6 @@
 import type { Attention } from "@heddle/attention";
 import { HeddleError, checkFields } from "@heddle/core";
+import type { Parameter } from "@heddle/core";
 import { saveCheckpoint } from "@heddle/checkpoints";
 import type { SaveLocation } from "@heddle/checkpoints";
 import { attentionOf } from "./model.ts";
@@ -56,6 +57,17 @@ function heddleJson(config: ModelConfig, plain: PlainSwap): HeddleJson {
   };
 }
 
+/** A parameter's values; what 16-bit storage is widened to is freed. */
+async function valuesOf(parameter: Parameter): Promise<Float32Array<ArrayBuffer>> {
+  const tensor = parameter.tensor();
+  const owned = parameter.storage !== "f32";
+  try {
+    return (await tensor.data()) as Float32Array<ArrayBuffer>;
+  } finally {
+    if (owned) tensor.dispose();
+  }
+}
+
 /** A tree's name as checkpoints have it. */
 function checkpointName(name: string, { prefix, unprefixed }: CheckpointQuirks): string {
   return unprefixed.some((head) => name.startsWith(head)) ? name : prefix + name;
@@ -100,7 +112,7 @@ export async function saveModel<C extends ModelConfig, O extends Swap>(
       dtype,
       shape: [...parameter.shape],
       values: async () => {
-        const values = (await parameter.tensor().data()) as Float32Array<ArrayBuffer>;
+        const values = await valuesOf(parameter);
         const wrong = values.findIndex((value) => !Number.isFinite(value));
         if (wrong >= 0)
           throw new HeddleError(
