@@ -85,7 +85,7 @@ export interface Model<C extends ModelConfig = ModelConfig> {
   readonly parameters: readonly Parameter[];
   /** Names of the parameters that a swap had to add to the weights; their first values have a declared source. */
   readonly added: readonly string[];
-  /** Whether every attention layer works with a `KeyValueCache`. */
+  /** Whether this is a decoder of which every attention layer works with a `KeyValueCache`. */
   readonly cacheable: boolean;
   /** Number of values in the parameters, tied ones counted once. */
   parameterCount(): number;
@@ -111,6 +111,8 @@ export interface SaveOptions {
   readonly maxShardBytes?: number;
   /** Further files by name, saved with the model or not at all: an optimizer's state. */
   readonly files?: SaveCheckpointOptions["files"];
+  /** Further texts in the header of the weights, beside `format`. */
+  readonly metadata?: SaveCheckpointOptions["metadata"];
 }
 
 /** A network as a definition gives it. */

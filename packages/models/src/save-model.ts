@@ -1,5 +1,5 @@
 import type { Attention } from "@heddle/attention";
-import { HeddleError, checkFields } from "@heddle/core";
+import { HeddleError, checkFields, checkOneOf } from "@heddle/core";
 import type { Parameter } from "@heddle/core";
 import { saveCheckpoint } from "@heddle/checkpoints";
 import type { SaveLocation } from "@heddle/checkpoints";
@@ -73,6 +73,14 @@ function checkpointName(name: string, { prefix, unprefixed }: CheckpointQuirks):
   return unprefixed.some((head) => name.startsWith(head)) ? name : prefix + name;
 }
 
+const optionFields = [
+  "tokenizer",
+  "dtype",
+  "maxShardBytes",
+  "files",
+  "metadata",
+] as const satisfies readonly (keyof SaveOptions)[];
+
 /**
  * Writes the model's whole tree, the parts that its present attention does not use among them.
  * @throws HeddleError `not-finite` for weights that hold NaN or an infinity, by name, before anything is written.
@@ -84,13 +92,9 @@ export async function saveModel<C extends ModelConfig, O extends Swap>(
   location: SaveLocation,
   options: SaveOptions = {},
 ): Promise<void> {
-  checkFields(`${definition.family}: save options`, options, [
-    "tokenizer",
-    "dtype",
-    "maxShardBytes",
-    "files",
-  ]);
-  const { tokenizer, dtype = "F32", maxShardBytes, files } = options;
+  checkFields(`${definition.family}: save options`, options, optionFields);
+  const { tokenizer, dtype = "F32", maxShardBytes, files, metadata } = options;
+  checkOneOf(`${definition.family}: dtype`, dtype, ["F32", "F16", "BF16"]);
   const { config, weights } = model;
   const used = new Set(model.parameters.map(({ name }) => name));
   const kept = [...weights.all.keys()].filter((name) => !used.has(name));
@@ -122,6 +126,7 @@ export async function saveModel<C extends ModelConfig, O extends Swap>(
         return values;
       },
     })),
+    metadata: { format: "pt", ...metadata },
     files: { ...tokenizer?.toJSON(), ...files },
     ...(maxShardBytes !== undefined && { maxShardBytes }),
   });

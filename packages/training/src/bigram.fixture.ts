@@ -45,7 +45,7 @@ export function bigram({ seed = 1, rate = 0 }: { seed?: number; rate?: number } 
       });
       return { logits, dispose: () => logits.dispose() };
     },
-    save: (location, { files }) =>
+    save: (location, { files, metadata }) =>
       saveCheckpoint(location, {
         config: {},
         // As Hugging Face's names: a prefix for all but the head.
@@ -56,6 +56,7 @@ export function bigram({ seed = 1, rate = 0 }: { seed?: number; rate?: number } 
           values: async () => (await tensor().data()) as Float32Array,
         })),
         files,
+        metadata,
       }),
     dispose: () => weights.dispose(),
   };

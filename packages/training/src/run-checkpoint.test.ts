@@ -281,6 +281,20 @@ describe("a run's checkpoint", () => {
     model.dispose();
   });
 
+  it("is refused when only a model was saved over the run's", async () => {
+    const files = await saved();
+    const model = bigram();
+    const other = bigram({ seed: 5 });
+    await other.save(files, { files: {}, metadata: {} });
+    const kept = await model.values();
+    await expect(run(model, { resume: files })).rejects.toThrow(
+      "files: the weights must be those saved with trainer.json at step 4 to resume, got weights that were saved without it",
+    );
+    expect(await model.values()).toEqual(kept);
+    model.dispose();
+    other.dispose();
+  });
+
   it("is refused where there is none, and for another model", async () => {
     const model = bigram();
     await expect(run(model, { resume: join(root, "nowhere") })).rejects.toThrow(

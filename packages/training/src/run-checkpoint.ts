@@ -11,6 +11,8 @@ import type { Trainable } from "./trainable.ts";
 
 const momentsFile = "optimizer.safetensors";
 const positionFile = "trainer.json";
+/** The key under which the weights' header has the number of the step: weights of another save lack it. */
+const WEIGHTS_STEP = "step";
 /** What stands behind a parameter's name for the number of its changes, as in PyTorch's state. */
 const UPDATES = "step";
 
@@ -51,6 +53,7 @@ export async function saveRun<Inputs>(
     { name: `${name}.${UPDATES}`, dtype: "I32", shape: [], values: Int32Array.of(updates) },
   ]);
   await model.save(location, {
+    metadata: { [WEIGHTS_STEP]: String(step) },
     files: {
       ...tokenizer?.toJSON(),
       [momentsFile]: { tensors },
@@ -211,6 +214,12 @@ export async function restoreRun<Inputs>(
   const step = await readPosition(checkpoint, options);
   // What the model does not use now is put back too: the next save writes it again.
   const stored = storedNames(checkpoint, [...(model.weights?.all.values() ?? model.parameters)]);
+  // The files of a run stay where only a model is saved over its own.
+  if (checkpoint.metadata[WEIGHTS_STEP] !== String(step))
+    throw new HeddleError(
+      "invalid-data",
+      `${checkpoint.name}: the weights must be those saved with ${positionFile} at step ${step} to resume, got weights that were saved without it`,
+    );
   const file = await checkpoint.openTensors(momentsFile);
   try {
     const trainable = model.parameters.filter((parameter) => parameter.trainable);

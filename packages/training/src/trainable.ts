@@ -12,10 +12,16 @@ export interface Trainable<Inputs> {
     inputs: Inputs,
     options?: { readonly training?: { readonly seed: number; readonly step: number } },
   ) => ModelResult;
-  /** Writes the model with further files beside it, all of it or nothing. */
+  /**
+   * Writes the model with further files beside it, all of it or nothing. `metadata` goes into the header of the weights
+   * beside `format`; without it the run cannot be resumed.
+   */
   readonly save: (
     location: SaveLocation,
-    options: { readonly files: NonNullable<SaveCheckpointOptions["files"]> },
+    options: {
+      readonly files: NonNullable<SaveCheckpointOptions["files"]>;
+      readonly metadata: Readonly<Record<string, string>>;
+    },
   ) => Promise<void>;
 }
 
