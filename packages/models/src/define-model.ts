@@ -14,7 +14,7 @@ function build<C extends ModelConfig, O extends Swap>(
   weights: WeightTree,
   original: OriginalConfig,
 ): Model<C> {
-  const { family } = definition;
+  const { family, decoder } = definition;
   for (const key of ["vocabularySize", "maxLength", "width", "heads"] as const)
     checkInteger(`${family}: ${key}`, config[key], { min: 1 });
   checkInteger(`${family}: layers`, config.layers, { min: 1, max: greatestLayers });
@@ -30,14 +30,16 @@ function build<C extends ModelConfig, O extends Swap>(
   const parameters = [...weights.declared.values()];
   const model: Model<C> = {
     family,
-    decoder: definition.decoder,
+    decoder,
     config,
     weights,
     parameters,
     added: weights.added,
-    cacheable: kinds.every((kind) => (kind.kind === "pattern" ? kind.prefixStable : kind.capabilities.cache)),
+    cacheable:
+      decoder &&
+      kinds.every((kind) => (kind.kind === "pattern" ? kind.prefixStable : kind.capabilities.cache)),
     parameterCount: () => parameters.reduce((sum, { size }) => sum + size, 0),
-    forward: (inputs, options = {}) => forward({ family, config, network }, inputs, options),
+    forward: (inputs, options = {}) => forward({ family, decoder, config, network }, inputs, options),
     with: (swap) => {
       checkFields(`${family}: swap`, swap ?? {}, swapFields);
       return build(definition, { ...config, ...swap }, weights.overlay(), original);

@@ -209,6 +209,13 @@ describe("a cache", () => {
     expect(() => forward(cacheOf(3, 2), {}, [[0, 1, 1, 1, 1], attentionMask[1]!])).toThrow(
       'gpt: attentionMask must have its padding on the right of each row when there is a cache, got "a token after padding in row 0"',
     );
+    // What a token sees is more than what comes before it, so that a cache would give other numbers in silence.
+    const encoder = bert(options, createWeights());
+    expect(encoder.cacheable).toBe(false);
+    expect(() => encoder.forward({ ids }, { cache: cacheOf(3, 2) })).toThrow(
+      "bert: cache must not be given to an encoder, whose tokens see those after them",
+    );
+    encoder.dispose();
     const swapped = model.with({ attention: longformer({ window: 2 }) });
     expect(swapped.cacheable).toBe(false);
     expect(() => swapped.forward({ ids }, { cache: cacheOf(3, 2) })).toThrow(

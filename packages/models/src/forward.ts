@@ -9,6 +9,7 @@ import type { ForwardOptions, ModelConfig, ModelOutput, Network } from "./model.
 /** The parts of a model that a forward pass uses. */
 export interface Runnable {
   readonly family: string;
+  readonly decoder: boolean;
   readonly config: ModelConfig;
   readonly network: Network;
 }
@@ -45,11 +46,16 @@ function positionsOf(
 }
 
 function checkCache(
-  { family, config }: Runnable,
+  { family, decoder, config }: Runnable,
   inputs: PreparedInputs,
   { cache, training }: ForwardOptions,
 ): void {
   if (!cache) return;
+  if (!decoder)
+    throw new HeddleError(
+      "unsupported",
+      `${family}: cache must not be given to an encoder, whose tokens see those after them`,
+    );
   if (training) throw new HeddleError("invalid-argument", `${family}: cache must not be given in training`);
   if (cache.batch !== inputs.batch)
     reject(`${family}: cache`, `have ${inputs.batch} rows, as the ids`, cache.batch);
