@@ -79,6 +79,8 @@ describe("the filters", () => {
     expect(kept(keepTopP(logits, 0.7))).toEqual([1, 3]);
     expect(kept(keepTopP(logits, 0.8))).toEqual([1, 2, 3]);
     expect(kept(keepTopP(logits, 1e-9))).toEqual([1]);
+    // A tail of exactly 1 - p goes.
+    expect(kept(keepTopP(new Float32Array(4), 0.5))).toEqual([2, 3]);
     expect(kept(keepTopP(logits, 1))).toEqual([0, 1, 2, 3]);
   });
   it("stay finite at a temperature near 0", () => {

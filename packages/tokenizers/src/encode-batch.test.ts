@@ -7,6 +7,7 @@ import {
   type EncodeBatchOptions,
   type Truncation,
 } from "./index.ts";
+import { keptLengths } from "./truncate.ts";
 
 const wordpiece = loadTokenizer(readFileSync(new URL("goldens/wordpiece.json", import.meta.url), "utf8"), {
   pad_token: "[PAD]",
@@ -80,6 +81,19 @@ describe("encodeBatch", () => {
     const batch = encodeBatch(wordpiece, [["a b c d e", "the whale is"]], { truncation, maxLength });
     expect(batch.ids).toEqual([expected]);
     expect(batch.ids[0]!.length).toBeLessThanOrEqual(maxLength);
+  });
+
+  it("keeps of two texts what Hugging Face keeps in 7 tokens, longest first", () => {
+    // The values of the tests in huggingface/tokenizers, tokenizers/src/utils/truncation.rs.
+    const kept = [0, 2, 4, 8].map((first) =>
+      [0, 2, 4, 8].map((second) => keptLengths("longest-first", first, second, 7)!.join("+")),
+    );
+    expect(kept).toEqual([
+      ["0+0", "0+2", "0+4", "0+7"],
+      ["2+0", "2+2", "2+4", "2+5"],
+      ["4+0", "4+2", "3+4", "3+4"],
+      ["7+0", "5+2", "4+3", "3+4"],
+    ]);
   });
 
   it.each<[Truncation, number]>([

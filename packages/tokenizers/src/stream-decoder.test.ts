@@ -71,6 +71,15 @@ describe("createStreamDecoder", () => {
     expect(pieces(wordpiece, [5, 7, 8, 9, 4, 10])).toEqual(["the", " wh", "ale", "s", "", " is", ""]);
   });
 
+  it("does not wait without end for a character that is U+FFFD itself", () => {
+    const tokenizer = loadTokenizer({
+      model: { type: "WordPiece", unk_token: "[UNK]", vocab: { "[UNK]": 0, "\ufffd": 1 } },
+    });
+    const parts = pieces(tokenizer, [1, 1, 1, 1, 1]);
+    expect(parts.join("")).toBe(tokenizer.decode([1, 1, 1, 1, 1]));
+    expect(parts.slice(0, 4).join("")).not.toBe("");
+  });
+
   it("begins anew after flush", () => {
     const decoder = createStreamDecoder(fallback);
     expect([decoder.push(260), decoder.flush(), decoder.push(260), decoder.flush()]).toEqual([
