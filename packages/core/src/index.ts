@@ -1,5 +1,6 @@
 export * from "./backend.ts";
 export * from "./errors.ts";
+export * from "./event-loop.ts";
 export * from "./half-precision.ts";
 export * from "./initializers.ts";
 export * from "./kernel.ts";

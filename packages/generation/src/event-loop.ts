@@ -1,3 +1,5 @@
+import { breathe } from "@heddle/core";
+
 /** How long, in milliseconds, a page or a timer may wait for its turn. */
 const longestWait = 50;
 
@@ -9,7 +11,7 @@ export function createTurns(): () => Promise<void> {
   let last = performance.now();
   return async () => {
     if (performance.now() - last < longestWait) return;
-    await new Promise((resolve) => setTimeout(resolve));
+    await breathe();
     last = performance.now();
   };
 }

@@ -6,7 +6,7 @@ import { createWeights, startBackend } from "@heddle/core";
 import type { StartedBackend } from "@heddle/core";
 import { bert, gpt } from "@heddle/models";
 import type { Model } from "@heddle/models";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { generateTokens } from "./generate-tokens.ts";
 import type { TokenStep } from "./generate-tokens.ts";
 import { greedyToken } from "./sampling.ts";
@@ -327,6 +327,18 @@ describe("generateTokens", () => {
       })(),
     ).rejects.toThrow(/timeout/i);
     expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it("waits for no timer, which pages delay by a second in a tab behind others", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout"] });
+    let time = 0;
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => (time += 60));
+    try {
+      expect(await tokens(model, { ids: [1], maxNewTokens: 3 })).toHaveLength(3);
+    } finally {
+      clock.mockRestore();
+      vi.useRealTimers();
+    }
   });
 
   it("refuses to go on under another backend", async () => {

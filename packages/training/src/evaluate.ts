@@ -1,8 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { HeddleError, checkFields, checkInteger, checkSignal, reject } from "@heddle/core";
+import { HeddleError, breathe, checkFields, checkInteger, checkSignal, reject } from "@heddle/core";
 import { labelLoss, scalarLoss } from "./loss.ts";
 import type { Loss } from "./loss.ts";
-import { breathe } from "./progress.ts";
 import { countLabels } from "./trainable.ts";
 import type { Batch, BatchList, Trainable } from "./trainable.ts";
 

@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { findCheckpoint } from "@heddle/checkpoints";
 import type { CheckpointLocation, SaveLocation } from "@heddle/checkpoints";
-import { HeddleError, checkFields, checkInteger, checkNumber, checkSignal, reject } from "@heddle/core";
+import { HeddleError, breathe, checkFields, checkInteger, checkNumber, checkSignal, reject } from "@heddle/core";
 import type { Parameter } from "@heddle/core";
 import { batchList, evaluate } from "./evaluate.ts";
 import { clipFactor, firstNotFinite, stepGradients } from "./gradients.ts";
@@ -9,7 +9,7 @@ import type { MicroBatch } from "./gradients.ts";
 import { labelLoss, scalarLoss } from "./loss.ts";
 import type { Loss } from "./loss.ts";
 import type { Optimizer } from "./optimizer.ts";
-import { breathe, measureProgress } from "./progress.ts";
+import { measureProgress } from "./progress.ts";
 import type { Progress } from "./progress.ts";
 import { restoreRun, saveRun } from "./run-checkpoint.ts";
 import type { RunOptions, RunPosition, SavableTokenizer } from "./run-checkpoint.ts";
