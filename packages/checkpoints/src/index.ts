@@ -13,6 +13,7 @@ export {
 } from "./read-safetensors.ts";
 export { type TensorInfo } from "./safetensors-header.ts";
 export {
+  checkSaveLocation,
   saveCheckpoint,
   type SaveCheckpointOptions,
   type SaveLocation,

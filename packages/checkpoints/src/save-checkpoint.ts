@@ -1,7 +1,7 @@
 import { HeddleError, checkFields, reject, show } from "@heddle/core";
 import { toBlob, type ByteSink } from "./byte-sink.ts";
 import { writeDirectory, type CheckpointWriter } from "./directory-commit.ts";
-import { filePath } from "./node-files.ts";
+import { filePath, nodeFiles } from "./node-files.ts";
 import { defaultShardBytes, indexFile, isPlainName, isWeightsName, planShards } from "./shard-index.ts";
 import { parseJsonObject } from "./strict-json.ts";
 import { checkEntries, writeSafetensors, type TensorEntry } from "./write-safetensors.ts";
@@ -27,6 +27,17 @@ export interface SaveCheckpointOptions {
 
 /** Where a checkpoint is saved: a directory in Node, or a map that receives the files. */
 export type SaveLocation = string | URL | Map<string, Blob>;
+
+/**
+ * Checks that something is a place to save to, so that long work need not end before that is known.
+ * @param where Names the place in the error: `"train: checkpoint.directory"`.
+ * @throws HeddleError `invalid-argument` for what is no place, `unsupported` for a directory where there are no files.
+ */
+export function checkSaveLocation(where: string, location: SaveLocation): void {
+  if (location instanceof Map) return;
+  filePath(where, location);
+  nodeFiles(where);
+}
 
 function configText(config: Readonly<Record<string, unknown>>): string {
   const where = "saveCheckpoint: config";

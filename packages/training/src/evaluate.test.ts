@@ -50,7 +50,16 @@ describe("evaluate", () => {
     const model = bigram();
     const batch: TokenBatch = { inputs: { ids: [[1, 2]] }, labels: Int32Array.of(1, 2) };
     await expect(evaluate(model, [])).rejects.toThrow(
-      "evaluate: number of batches must be an integer >= 1, got 0",
+      "evaluate: batches: number of batches must be an integer >= 1, got 0",
+    );
+    await expect(evaluate(model, JSON.parse("null") as TokenBatch[])).rejects.toThrow(
+      "evaluate: batches must be a list of batches, sequentialWindows(ids, { length, batch }) for example, got null",
+    );
+    await expect(evaluate(model, [batch], { los: () => 1 } as object)).rejects.toThrow(
+      'evaluate: options must have only the fields loss, signal, got "los"',
+    );
+    await expect(evaluate(model, [{ ...batch, labels: [1, 2] as never }])).rejects.toThrow(
+      "evaluate: labels of batch 0 must be an Int32Array, got [1,2]",
     );
     const ignored = { ...batch, labels: Int32Array.of(-100, -100) };
     await expect(evaluate(model, [ignored])).rejects.toThrow(

@@ -21,6 +21,8 @@ export interface Evaluation {
 
 /** Batches as a list, checked to hold one. */
 export function batchList<B>(where: string, batches: readonly B[] | BatchList<B>): BatchList<B> {
+  if (typeof batches?.at !== "function")
+    reject(where, "be a list of batches, sequentialWindows(ids, { length, batch }) for example", batches);
   const list: BatchList<B> =
     "count" in batches ? batches : { count: batches.length, at: (index) => batches[index]! };
   checkInteger(`${where}: number of batches`, list.count, { min: 1 });
@@ -40,13 +42,13 @@ export async function evaluate<M extends Trainable<B["inputs"]>, B extends Batch
   checkFields("evaluate: options", options, ["loss", "signal"]);
   const { loss = labelLoss, signal } = options;
   checkSignal("evaluate: signal", signal);
-  const list = batchList("evaluate", batches);
+  const list = batchList("evaluate: batches", batches);
   let sum = 0;
   let tokens = 0;
   for (let index = 0; index < list.count; index++) {
     signal?.throwIfAborted();
     const batch = await list.at(index);
-    const count = countLabels(batch);
+    const count = countLabels(`evaluate: labels of batch ${index}`, batch);
     if (count === 0) continue;
     const value = tf.tidy(() => scalarLoss(loss, model, batch, {}));
     try {

@@ -249,6 +249,33 @@ describe("train: what it refuses", () => {
       "train: evaluate.batches: number of batches must be an integer >= 1, got 0",
     ],
     [
+      { evaluate: { every: 1, batches: null } as object },
+      "train: evaluate.batches must be a list of batches, sequentialWindows(ids, { length, batch }) for example, got null",
+    ],
+    [{ evaluate: { evry: 1 } } as object, "train: evaluate must have only the fields every, batches, got"],
+    [{ loss: "mean" } as object, 'train: loss must be a function, got "mean"'],
+    // At once, not when the first checkpoint is due.
+    [
+      { checkpoint: { every: 9 } } as object,
+      "train: checkpoint.directory must be a path or a file: URL, got undefined",
+    ],
+    [
+      { checkpoint: { directory: new URL("https://example.org/a"), every: 9 } },
+      "train: checkpoint.directory must be a path or a file: URL, got",
+    ],
+    [
+      { checkpoint: { directory: new Map(), every: 9, tokeniser: {} } as object },
+      'train: checkpoint must have only the fields directory, every, tokenizer, got "tokeniser"',
+    ],
+    [
+      { checkpoint: { directory: new Map(), every: 9, tokenizer: {} } as object },
+      "train: checkpoint.tokenizer must be a tokenizer, got {}",
+    ],
+    [
+      { batches: { at: () => ({ inputs: { ids: [[1, 2]] }, labels: [1, 2] as never }) } },
+      "train: labels of step 1 must be an Int32Array, got [1,2]",
+    ],
+    [
       { checkpoint: { directory: new Map(), every: 0.5 } },
       "train: checkpoint.every must be an integer >= 1, got 0.5",
     ],

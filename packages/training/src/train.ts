@@ -1,7 +1,15 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { findCheckpoint } from "@heddle/checkpoints";
+import { checkSaveLocation, findCheckpoint } from "@heddle/checkpoints";
 import type { CheckpointLocation, SaveLocation } from "@heddle/checkpoints";
-import { HeddleError, breathe, checkFields, checkInteger, checkNumber, checkSignal, reject } from "@heddle/core";
+import {
+  HeddleError,
+  breathe,
+  checkFields,
+  checkInteger,
+  checkNumber,
+  checkSignal,
+  reject,
+} from "@heddle/core";
 import type { Parameter } from "@heddle/core";
 import { batchList, evaluate } from "./evaluate.ts";
 import { clipFactor, firstNotFinite, stepGradients } from "./gradients.ts";
@@ -96,13 +104,14 @@ const optionFields = [
 function check<M, B>(options: TrainOptions<M, B>): void {
   checkFields("train: options", options, optionFields);
   const { batches, optimizer, steps, accumulate = 1, seed = 0, clip } = options;
-  const { evaluate: validation, checkpoint, resume = false } = options;
+  const { evaluate: validation, checkpoint, resume = false, loss = labelLoss } = options;
   checkSignal("train: signal", options.signal);
   // A list has an `at` too, which counts from 0 and comes to an end.
   if (typeof batches?.at !== "function" || Array.isArray(batches))
     reject("train: batches", "be a source, tokenWindows(ids, { length, batch }) for example", batches);
   if (typeof optimizer?.update !== "function")
     reject("train: optimizer", "be an optimizer, adamw({ learningRate }) for example", optimizer);
+  if (typeof loss !== "function") reject("train: loss", "be a function", loss);
   checkInteger("train: steps", steps, { min: 1 });
   checkInteger("train: accumulate", accumulate, { min: 1 });
   checkInteger("train: seed", seed, { min: 0 });
@@ -114,7 +123,11 @@ function check<M, B>(options: TrainOptions<M, B>): void {
   }
   if (checkpoint !== undefined) {
     checkFields("train: checkpoint", checkpoint, ["directory", "every", "tokenizer"]);
-    checkInteger("train: checkpoint.every", checkpoint.every, { min: 1 });
+    const { directory, every, tokenizer } = checkpoint;
+    checkSaveLocation("train: checkpoint.directory", directory);
+    checkInteger("train: checkpoint.every", every, { min: 1 });
+    if (tokenizer !== undefined && typeof tokenizer?.toJSON !== "function")
+      reject("train: checkpoint.tokenizer", "be a tokenizer", tokenizer);
   }
   if (resume === true && !checkpoint)
     reject("train: resume", "be a directory where no checkpoint is given", resume);
@@ -157,7 +170,7 @@ async function gather<M, B extends Batch<unknown>>(
 ): Promise<{ parts: MicroBatch[]; tokens: number }> {
   const batches: B[] = [];
   for (let micro = 0; micro < accumulate; micro++) batches.push(await options.batches.at(step, micro));
-  const counts = batches.map(countLabels);
+  const counts = batches.map((batch) => countLabels(`train: labels of step ${step}`, batch));
   const total = counts.reduce((sum, count) => sum + count, 0);
   if (total === 0) reject(`train: labels of step ${step}`, "count at least once", total);
   const parts = batches.flatMap((batch, micro): MicroBatch[] => {

@@ -1,4 +1,5 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
+import { reject } from "@heddle/core";
 import type { Parameter } from "@heddle/core";
 import type { SaveCheckpointOptions, SaveLocation } from "@heddle/checkpoints";
 
@@ -60,8 +61,13 @@ export interface BatchList<B> {
 /** The label of a row that does not count. */
 export const IGNORED = -100;
 
-/** How many labels count. */
-export function countLabels({ labels }: { readonly labels: Int32Array }): number {
+/**
+ * How many labels count.
+ * @throws HeddleError for labels that are no `Int32Array`, named by `where`.
+ */
+export function countLabels(where: string, batch: { readonly labels: Int32Array }): number {
+  const labels = batch?.labels;
+  if (!(labels instanceof Int32Array)) reject(where, "be an Int32Array", labels);
   let count = 0;
   for (const label of labels) if (label !== IGNORED) count++;
   return count;
