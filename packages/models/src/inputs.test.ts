@@ -6,6 +6,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { bert } from "./bert/bert.ts";
 import { gpt } from "./gpt/gpt.ts";
+import { longformer } from "./longformer/longformer.ts";
 import type { ModelInputs } from "./inputs.ts";
 import type { ForwardOptions, Model } from "./model.ts";
 
@@ -191,6 +192,17 @@ describe("a model's options", () => {
       "gpt: dropout must be a number from 0 to 0.9999999403953552, got 1",
     );
     expect(build({ activation: "gleu" })).toThrow("gpt: activation must be one of");
+    expect(build({ inverseLayerScale: "false" })).toThrow(
+      'gpt: inverseLayerScale must be one of true, false, got "false"',
+    );
+    const asText: object = { pooler: "false" };
+    expect(() => bert({ ...options, ...asText }, createWeights())).toThrow(
+      'bert: pooler must be one of true, false, got "false"',
+    );
+    const ofText: object = { window: "42" };
+    expect(() => longformer({ ...options, ...ofText }, createWeights())).toThrow(
+      'longformer: window must be a number or hold one for each of 2 layers, got "42"',
+    );
     expect(build({ attention: [] })).toThrow(
       "model: attention must be one value or hold one for each of 2 layers, got 0",
     );

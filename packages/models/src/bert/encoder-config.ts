@@ -87,6 +87,7 @@ export function checkEncoder(family: string, config: EncoderConfig): void {
   checkInteger(`${family}: tokenTypes`, config.tokenTypes, { min: 1 });
   checkOneOf(`${family}: activation`, config.activation, activations);
   checkNumber(`${family}: epsilon`, config.epsilon, { min: 0 });
+  checkOneOf(`${family}: pooler`, config.pooler, [true, false]);
   checkOneOf(`${family}: head`, config.head, ["mlm", "none"]);
   for (const key of ["dropout", "attentionDropout"] as const)
     checkNumber(`${family}: ${key}`, config[key], { min: 0, max: 1 - 2 ** -24 });

@@ -87,6 +87,7 @@ export function completeGptConfig(options: GptOptions): GptConfig {
     ...options,
   };
   checkOneOf("gpt: activation", config.activation, activations);
+  checkOneOf("gpt: inverseLayerScale", config.inverseLayerScale, [true, false]);
   checkNumber("gpt: epsilon", config.epsilon, { min: 0 });
   for (const key of ["dropout", "embeddingDropout", "attentionDropout"] as const)
     checkNumber(`gpt: ${key}`, config[key], { min: 0, max: 1 - 2 ** -24 });

@@ -40,7 +40,7 @@ export function completeLongformerConfig(options: LongformerOptions): Longformer
   const { width, layers, dropout = 0 } = options;
   checkInteger("longformer: layers", layers, { min: 1, max: greatestLayers });
   const window = windowsOf(options.window ?? 512, layers);
-  if (window.length !== layers)
+  if (!Array.isArray(window) || window.length !== layers)
     reject("longformer: window", `be a number or hold one for each of ${layers} layers`, window);
   const config = {
     maxLength: 4096,
