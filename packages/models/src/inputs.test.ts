@@ -132,6 +132,15 @@ describe("inputs of a model", () => {
     expect(ofGpt({ ids, attributes: { document: [[0, 1]] } })).toBe(
       "gpt: attributes.document must have shape [1, 3], as the ids, got [1,2]",
     );
+    for (const name of ["attentionMask", "tokenTypes", "positionIds", "globalAttentionMask"])
+      for (const none of [0, null, false])
+        expect(ofGpt({ ids, [name]: none })).toBe(
+          `gpt: ${name} must be an array of integers, a list of such arrays, or a tensor, got ${none}`,
+        );
+    for (const attributes of [5, null, []])
+      expect(ofGpt({ ids, attributes })).toContain(
+        "gpt: attributes must be an object of integers of each token",
+      );
   });
 
   it("refuses more tokens than there are positions", () => {

@@ -142,10 +142,10 @@ export function prepareInputs(inputs: ModelInputs, limits: InputLimits): Prepare
     checkRange(found, `${model}: ${name}`, [0, 1], "0 or 1");
     return found.values;
   };
-  const mask = inputs.attentionMask && flags("attentionMask", inputs.attentionMask);
+  const mask = inputs.attentionMask === undefined ? undefined : flags("attentionMask", inputs.attentionMask);
   const keep = mask?.includes(0) ? mask : undefined;
   let tokenTypes = new Int32Array(batch * length);
-  if (inputs.tokenTypes) {
+  if (inputs.tokenTypes !== undefined) {
     const types = beside("tokenTypes", inputs.tokenTypes);
     checkRange(
       types,
@@ -155,13 +155,16 @@ export function prepareInputs(inputs: ModelInputs, limits: InputLimits): Prepare
     );
     tokenTypes = Int32Array.from(types.values);
   }
-  const positions = inputs.positionIds && beside("positionIds", inputs.positionIds);
+  const positions = inputs.positionIds === undefined ? undefined : beside("positionIds", inputs.positionIds);
   if (positions) checkRange(positions, `${model}: positionIds`, [0, 2 ** 24], "0 or more");
 
   const attributes: Record<string, Int32Array> = {};
-  for (const [name, given] of Object.entries(inputs.attributes ?? {}))
-    attributes[name] = beside(`attributes.${name}`, given).values;
-  if (inputs.globalAttentionMask)
+  const { attributes: given = {} } = inputs;
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    reject(`${model}: attributes`, "be an object of integers of each token", given);
+  for (const [name, values] of Object.entries(given))
+    attributes[name] = beside(`attributes.${name}`, values).values;
+  if (inputs.globalAttentionMask !== undefined)
     attributes.global = flags("globalAttentionMask", inputs.globalAttentionMask);
   if (keep) attributes.keep = keep;
   return {

@@ -116,6 +116,9 @@ describe("save and load", () => {
     await expect(saved(model, { dtype: "f16" })).rejects.toThrow(
       'gpt: dtype must be one of "F32", "F16", "BF16", got "f16"',
     );
+    await expect(saved(model, { tokenizer: {} })).rejects.toThrow(
+      "gpt: tokenizer must be a tokenizer, got {}",
+    );
     model.dispose();
   });
 

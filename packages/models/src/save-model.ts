@@ -1,5 +1,5 @@
 import type { Attention } from "@heddle/attention";
-import { HeddleError, checkFields, checkOneOf } from "@heddle/core";
+import { HeddleError, checkFields, checkOneOf, reject } from "@heddle/core";
 import type { Parameter } from "@heddle/core";
 import { saveCheckpoint } from "@heddle/checkpoints";
 import type { SaveLocation } from "@heddle/checkpoints";
@@ -94,6 +94,8 @@ export async function saveModel<C extends ModelConfig, O extends Swap>(
 ): Promise<void> {
   checkFields(`${definition.family}: save options`, options, optionFields);
   const { tokenizer, dtype = "F32", maxShardBytes, files, metadata } = options;
+  if (tokenizer !== undefined && typeof tokenizer?.toJSON !== "function")
+    reject(`${definition.family}: tokenizer`, "be a tokenizer", tokenizer);
   checkOneOf(`${definition.family}: dtype`, dtype, ["F32", "F16", "BF16"]);
   const { config, weights } = model;
   const used = new Set(model.parameters.map(({ name }) => name));
