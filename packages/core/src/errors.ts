@@ -24,19 +24,29 @@ export class HeddleError extends Error {
   }
 }
 
-/** A value as an error message shows it: short, on one line, never throwing. */
-export function show(value: unknown): string {
-  if (typeof value === "function") return `function ${value.name || "without a name"}`;
+function textOf(value: unknown): string {
+  if (typeof value === "function")
+    return `function ${typeof value.name === "string" && value.name !== "" ? value.name : "without a name"}`;
   if (typeof value === "bigint") return `${value}n`;
   if (typeof value === "number" || typeof value === "symbol" || value === undefined) return String(value);
-  let text: string;
   try {
-    const plain =
-      ArrayBuffer.isView(value) && !(value instanceof DataView) ? `${value.constructor.name} ` : "";
-    text =
-      plain + (plain ? JSON.stringify(Array.from(value as Uint8Array).slice(0, 8)) : JSON.stringify(value));
+    if (ArrayBuffer.isView(value) && !(value instanceof DataView))
+      return `${value.constructor.name} ${JSON.stringify(Array.from(value as Uint8Array).slice(0, 8))}`;
+    const text: string | undefined = JSON.stringify(value);
+    if (text !== undefined) return text;
   } catch {
-    text = Object.prototype.toString.call(value);
+    // Circles, bigints within and the like have no JSON.
+  }
+  return Object.prototype.toString.call(value);
+}
+
+/** A value as an error message shows it: short, on one line, never throwing. */
+export function show(value: unknown): string {
+  let text = "a value that cannot be shown";
+  try {
+    text = textOf(value);
+  } catch {
+    // A revoked proxy cannot even be asked what it is.
   }
   return text.length > 120 ? `${text.slice(0, 117)}...` : text;
 }
