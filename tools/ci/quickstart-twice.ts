@@ -1,4 +1,4 @@
-// Runs `npm run quickstart -- --steps 20` twice and fails unless both give the same losses and the same sample.
+// Runs `npm run quickstart -- --steps 20` twice and fails unless both give the same losses, patterns and sample.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

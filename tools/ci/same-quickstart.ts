@@ -2,8 +2,13 @@
 export interface QuickstartReport {
   readonly trainLoss: readonly number[];
   readonly validationLoss: number;
+  readonly reloadMaxDifference: number;
   readonly sample: string;
-  readonly patterns: readonly { readonly name: string; readonly validationLoss: number }[];
+  readonly patterns: readonly {
+    readonly name: string;
+    readonly allowedShare: number;
+    readonly validationLoss: number;
+  }[];
 }
 
 /** What differs between two runs of one seed, or is missing from them; empty when they are equal to the last bit. */
@@ -18,14 +23,16 @@ export function differences(first: QuickstartReport, second: QuickstartReport): 
       break;
     }
   }
-  for (const field of ["validationLoss", "sample"] as const)
+  for (const field of ["validationLoss", "reloadMaxDifference", "sample"] as const)
     if (first[field] === undefined || !Object.is(first[field], second[field]))
       found.push(
         `${field}: must be equal in both runs, got ${JSON.stringify(first[field])} and ${JSON.stringify(second[field])}`,
       );
-  const losses = ({ patterns = [] }: QuickstartReport): string =>
-    JSON.stringify(patterns.map(({ name, validationLoss }) => [name, validationLoss]));
-  if (losses(first) === "[]" || losses(first) !== losses(second))
-    found.push(`patterns: must be there and equal in both runs, got ${losses(first)} and ${losses(second)}`);
+  const rows = ({ patterns = [] }: QuickstartReport): string =>
+    JSON.stringify(
+      patterns.map(({ name, allowedShare, validationLoss }) => [name, allowedShare, validationLoss]),
+    );
+  if (rows(first) === "[]" || rows(first) !== rows(second))
+    found.push(`patterns: must be there and equal in both runs, got ${rows(first)} and ${rows(second)}`);
   return found;
 }

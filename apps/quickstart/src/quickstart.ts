@@ -20,6 +20,7 @@ import { runPatterns } from "./patterns.ts";
 import type { PatternResult } from "./patterns.ts";
 import { createProgress } from "./progress.ts";
 import type { Screen } from "./progress.ts";
+import { checkSameLogits, largestDifference } from "./same-logits.ts";
 
 /** What `--json` writes. Only `seconds` and `milliseconds` differ between two runs with one seed. */
 export interface QuickstartResult {
@@ -42,6 +43,8 @@ const VALIDATION_WINDOWS = { cpu: 16, wasm: 64, webgpu: 16 } as const satisfies 
   number
 >;
 const PROMPT = "Call me Ishmael. ";
+/** How far the logits on two backends may lie apart: they add in another order, and graphics cards round exp and tanh. */
+const OTHER_BACKEND = 1e-3;
 
 /** Text that every part of the quickstart is compared on: the first tokens of the validation text. */
 const probeOf = ({ validation }: Corpus): number[][] => [[...validation.subarray(0, 64)]];
@@ -54,9 +57,6 @@ async function logitsOf(model: Model, ids: number[][]): Promise<Float32Array> {
     output.dispose();
   }
 }
-
-const largestDifference = (a: Float32Array, b: Float32Array): number =>
-  a.reduce((largest, value, i) => Math.max(largest, Math.abs(value - b[i]!)), 0);
 
 const starters: Readonly<Record<Options["backend"], () => Promise<BackendStarter>>> = {
   cpu: async () => cpu(),
@@ -109,8 +109,8 @@ async function sample(model: Model, tokenizer: Tokenizer, seed: number, screen: 
   return text;
 }
 
-/** Loads the saved weights on WebGPU and compares the logits; undefined when there is no adapter. */
-async function compareOnWebgpu(
+/** Loads the saved weights on WebGPU (after a run on it, on WASM) and compares the logits; undefined when it is not there. */
+async function compareOnOther(
   options: Options,
   expected: Float32Array,
   probe: number[][],
@@ -129,6 +129,7 @@ async function compareOnWebgpu(
     const maxDifference = largestDifference(await logitsOf(model, probe), expected);
     model.dispose();
     screen.write(`${backend.description}: largest difference ${maxDifference.toExponential(1)}\n`);
+    checkSameLogits(`on ${other}`, maxDifference, OTHER_BACKEND);
     return { description: backend.description, maxDifference };
   } finally {
     await backend.dispose();
@@ -184,6 +185,7 @@ export async function quickstart(options: Options, screen: Screen): Promise<Quic
   screen.write(
     `${options.out}: a Hugging Face directory; largest difference of the logits ${reloadMaxDifference}\n`,
   );
+  checkSameLogits("after saving and loading", reloadMaxDifference, 0);
 
   title("Sample");
   const text = await sample(loaded.model, loaded.tokenizer ?? tokenizer, options.seed, screen);
@@ -199,7 +201,7 @@ export async function quickstart(options: Options, screen: Screen): Promise<Quic
   loaded.model.dispose();
 
   title("The same weights on the other backend");
-  const webgpuResult = await compareOnWebgpu(options, logits, probe, screen);
+  const webgpuResult = await compareOnOther(options, logits, probe, screen);
   const tensors = tf.memory().numTensors;
   if (tensors > 0) screen.write(`${tensors} tensors left\n`);
   await backend.dispose();
