@@ -71,6 +71,26 @@ describe("congruenceOf", () => {
     expect(congruence(literal(true))).toEqual({ modulus: 1, residue: 0 });
   });
 
+  it("solves congruences of great moduli at once", () => {
+    const [wide, start] = [2 ** 30, performance.now()];
+    expect(
+      congruence(
+        query
+          .modulo(wide)
+          .minus(key.modulo(wide))
+          .equals(wide - 1),
+      ),
+    ).toEqual({
+      modulus: wide,
+      residue: wide - 1,
+    });
+    const prime = 2 ** 20 - 3;
+    const scaled = query.times(5).modulo(prime).minus(key.times(5).modulo(prime)).equals(3);
+    const { modulus, residue } = congruence(scaled)!;
+    expect([modulus, (5 * residue) % prime]).toEqual([prime, 3]);
+    expect(performance.now() - start).toBeLessThan(1000);
+  });
+
   it("reads tables of query - key, per head", () => {
     const table = tableFromPicture("table", [["#..#"], ["#..."], [".#.#"]]);
     const rule = lookupTable(table, { row: 0, column: query.minus(key) }).node;

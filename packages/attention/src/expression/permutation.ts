@@ -109,9 +109,20 @@ function solve(slope: number, value: number, modulus: number): Congruence {
   if (modulus === 0) return { modulus: 0, residue: value / slope };
   const reduced = modulus / common;
   const [a, b] = [floorModulo(slope / common, reduced), floorModulo(value / common, reduced)];
-  for (let v = 0; v < reduced; v++)
-    if (floorModulo(a * v, reduced) === b) return { modulus: reduced, residue: v };
-  return null;
+  // A product of two residues may leave what a double holds exactly.
+  return { modulus: reduced, residue: Number((BigInt(inverse(a, reduced)) * BigInt(b)) % BigInt(reduced)) };
+}
+
+/** The v in [0, modulus) with a·v = 1 (mod modulus), for an `a` that shares no factor with it: Euclid's algorithm. */
+function inverse(a: number, modulus: number): number {
+  let [high, low] = [modulus, a];
+  let [before, now] = [0, 1];
+  while (low > 1) {
+    const times = Math.floor(high / low);
+    [high, low] = [low, high - times * low];
+    [before, now] = [now, before - times * now];
+  }
+  return modulus === 1 ? 0 : floorModulo(now, modulus);
 }
 
 function either(a: Congruence, b: Congruence): Congruence {
