@@ -12,8 +12,6 @@ export interface MechanismCapabilities {
   readonly cache: boolean;
   /** Can give attention maps. */
   readonly maps: boolean;
-  /** Takes queries and keys from different sequences. */
-  readonly crossAttention: boolean;
 }
 
 /** One of the layer's own projections, as [out, in] and [out], for mechanisms that start from a copy of it. */
@@ -29,6 +27,7 @@ export interface MechanismShape {
   readonly heads: number;
   readonly keyHeads: number;
   readonly headWidth: number;
+  /** Whether no query may see a later key, for what cannot be said by `allowed`. */
   readonly causal: boolean;
   /** Where the layer's own projections are, as first values for copies of them. */
   readonly projections: Readonly<Record<"query" | "key" | "value", ProjectionSource>>;

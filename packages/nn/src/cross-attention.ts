@@ -38,6 +38,8 @@ export interface Memory {
 /**
  * Attention from one sequence to another, up to its output projection: [B, L, width].
  * https://arxiv.org/abs/1706.03762 §3.2.3.
+ *
+ * @throws HeddleError for a width that the heads do not divide, and for attention that is no pattern.
  */
 export function crossAttention(
   weights: Weights,
@@ -46,6 +48,12 @@ export function crossAttention(
   checkFields(`${weights.path}: attention: options`, spec, specFields);
   const { width, memoryWidth = width, heads, attention = full(), dropout: rate = 0, names } = spec;
   const { query = "query", key = "key", value = "value" } = names ?? {};
+  if (attention?.kind !== "pattern")
+    reject(
+      `${weights.path}: attention`,
+      "be a pattern, since a mechanism attends within one sequence",
+      attention,
+    );
   checkInteger(`${weights.path}: attention: heads`, heads, { min: 1 });
   if (width % heads !== 0)
     reject(`${weights.path}: attention: width`, `be a multiple of the ${heads} heads`, width);

@@ -7,7 +7,7 @@ import {
   plainContext,
   useBackend,
 } from "@heddle/conformance";
-import { slidingWindow } from "@heddle/attention";
+import { longformer, slidingWindow } from "@heddle/attention";
 import { createWeights } from "@heddle/core";
 import type { WeightTree } from "@heddle/core";
 import { describe, expect, it } from "vitest";
@@ -220,6 +220,14 @@ describe.each(["cpu", "wasm"] as const)("layers on %s", (backend) => {
 describe("what crossAttention refuses", () => {
   it.each<[object, string]>([
     [{ heads: 3 }, "cross: attention: width must be a multiple of the 3 heads, got 4"],
+    [
+      { attention: longformer({ window: 2 }) },
+      'cross: attention must be a pattern, since a mechanism attends within one sequence, got {"kind":"mechanism","name":"longformer"',
+    ],
+    [
+      { attention: null },
+      "cross: attention must be a pattern, since a mechanism attends within one sequence, got null",
+    ],
     [{ heads: 0 }, "cross: attention: heads must be an integer >= 1, got 0"],
     [{ dropout: -1 }, "cross: attention: dropout must be a number from 0 to 0.9999999"],
   ])("%j", (spec, message) => {

@@ -208,7 +208,7 @@ describe("what selfAttention refuses", () => {
     kind: "mechanism",
     name: "none",
     options: {},
-    capabilities: { causal: false, cache: false, maps: false, crossAttention: false },
+    capabilities: { causal: false, cache: false, maps: false },
     build: () => () => tf.zeros([1]),
   };
   const define = (spec: object) => () =>

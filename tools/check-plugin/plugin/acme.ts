@@ -46,7 +46,7 @@ export function shortcut(): AttentionMechanism {
     kind: "mechanism",
     name: "shortcut",
     options: {},
-    capabilities: { causal: true, cache: false, maps: false, crossAttention: false },
+    capabilities: { causal: true, cache: false, maps: false },
     build(weights, { width, heads, headWidth, allowed }) {
       const around = weights.linear("shortcut", { in: width, out: heads * headWidth });
       return ({ x, padded, positions: _, turn: __, ...call }) =>

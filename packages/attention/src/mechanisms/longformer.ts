@@ -65,7 +65,7 @@ export function longformer(options: LongformerOptions): AttentionMechanism {
     kind: "mechanism",
     name: "longformer",
     options: { window, dilation },
-    capabilities: { causal: true, cache: false, maps: false, crossAttention: false },
+    capabilities: { causal: true, cache: false, maps: false },
     build(weights, shape: MechanismShape) {
       const { width, heads, keyHeads, headWidth, projections, allowed } = shape;
       const project = (role: "query" | "key" | "value", count: number): ((x: Tensor) => Tensor) => {
