@@ -3,6 +3,7 @@ import { createRegistry } from "@heddle/core";
 import { standard } from "@heddle/models";
 import { expect, it } from "vitest";
 import { attentionSamples, mechanismSamples, positionSamples } from "./causality.ts";
+import { goldenFamilies } from "./golden-families.ts";
 import { patternSamples } from "./pattern-samples.ts";
 import { tileCases } from "./tile-cases.ts";
 
@@ -38,4 +39,8 @@ it("the registry has every file of the folders of mechanisms, modifiers and posi
   expect(registry.names("mechanisms")).toEqual(filesOf("attention/src/mechanisms"));
   expect(registry.names("modifiers")).toEqual(filesOf("attention/src/modifiers"));
   expect(registry.names("positions")).toEqual(filesOf("positions/src", ["index", "position"]));
+});
+
+it("every family of models is compared with PyTorch", () => {
+  expect(goldenFamilies.map(({ family }) => family.family).toSorted()).toEqual(registry.names("models"));
 });
