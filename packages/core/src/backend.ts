@@ -80,6 +80,18 @@ export function activeBackend(): Backend | undefined {
 }
 
 /**
+ * Says that a backend is missing, before tfjs does in words that do not tell how to get one.
+ * @throws HeddleError `invalid-state` when no backend runs.
+ */
+export function requireBackend(where: string): void {
+  if (running.length > 0 || tf.engine().backendNames().length > 0) return;
+  throw new HeddleError(
+    "invalid-state",
+    `${where} must run on a backend, started by await startBackend(wasm()) for example, got none`,
+  );
+}
+
+/**
  * Starts the first backend that works here and makes it the active one:
  * `await startBackend(webgpu(), wasm())`; `backend.refused` says why the others did not.
  *

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
-import { activeBackend } from "./backend.ts";
+import { activeBackend, requireBackend } from "./backend.ts";
 import { HeddleError, checkFields } from "./errors.ts";
 import { kernelsFor } from "./kernel.ts";
 import type { Kernel } from "./kernel.ts";
@@ -165,9 +165,11 @@ function choose<C, R extends Output>(
 
 /**
  * Runs an operation by the first kernel of the active backend that supports the call, the reference last.
- * @throws HeddleError `invalid-argument` for a call without meaning, `unsupported` when no kernel runs it.
+ * @throws HeddleError `invalid-argument` for a call without meaning, `unsupported` when no kernel runs it,
+ * `invalid-state` when no backend runs.
  */
 export function run<C, R extends Output>(operation: Operation<C, R>, call: C): R {
+  requireBackend(operation.name);
   activeBackend()?.checkErrors();
   operation.validate(call);
   const { kernel: chosen, refused } = choose(operation, call);

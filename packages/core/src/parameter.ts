@@ -1,5 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
+import { requireBackend } from "./backend.ts";
 import { HeddleError, checkOneOf, checkShape, reject } from "./errors.ts";
 import { widenBF16, widenF16 } from "./half-precision.ts";
 import { withoutTape } from "./tape.ts";
@@ -69,10 +70,12 @@ export function createParameter(
     held = tf.keep(tensor);
     half = null;
   };
-  const tensorOf = (values: Float32Array | Tensor): Tensor =>
-    values instanceof Float32Array
+  const tensorOf = (values: Float32Array | Tensor): Tensor => {
+    requireBackend(name);
+    return values instanceof Float32Array
       ? tf.tensor(values, [...shape], "float32")
       : withoutTape(() => tf.clone(values));
+  };
   const check = (values: Float32Array | Tensor): void => {
     alive();
     if (!(values instanceof Float32Array)) {
