@@ -2,6 +2,7 @@
 import { checkFields, checkInteger } from "@heddle/core";
 import { planMask } from "./mask.ts";
 import type { TokenAttributes } from "./mask.ts";
+import { checkPattern } from "./pattern.ts";
 import type { AttentionPattern } from "./tree.ts";
 
 /** What is drawn. */
@@ -50,6 +51,9 @@ export function draw(pattern: AttentionPattern, what: number | PictureOptions): 
     attributes,
     columns = keyLength,
   } = options;
+  checkPattern("draw: pattern", pattern);
+  checkInteger("draw: queryLength", queryLength, { min: 0 });
+  checkInteger("draw: keyLength", keyLength, { min: 0 });
   checkInteger("draw: head", head, { min: 0, max: heads - 1 });
   checkInteger("draw: columns", columns, { min: keyLength === 0 ? 0 : 1 });
   const plan = planMask(pattern, { heads, queryRows: queryLength, keyLength, attributes });

@@ -3,7 +3,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { checkNumber, checkOneOf, reject } from "../errors.ts";
 import { defineOperation, run } from "../operation.ts";
 import type { Operation } from "../operation.ts";
-import { checkFloats, rowsOf } from "./tensors.ts";
+import { checkFloats, checkIntegers, rowsOf } from "./tensors.ts";
 
 /** A call of `crossEntropy`. Shapes: V classes. */
 export interface CrossEntropyCall {
@@ -49,6 +49,7 @@ export const crossEntropyOperation: Operation<CrossEntropyCall> = defineOperatio
   needs: [],
   validate({ logits, labels, ignoreIndex = -100, labelSmoothing = 0, reduction = "mean" }) {
     checkFloats("crossEntropy: logits", logits, 1);
+    checkIntegers("crossEntropy: labels", labels);
     const classes = logits.shape.at(-1)!;
     if (labels.length !== rowsOf(logits.shape))
       reject(

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { checkNumber } from "../errors.ts";
+import { checkNumber, reject } from "../errors.ts";
 import { defineOperation, run } from "../operation.ts";
 import type { Operation } from "../operation.ts";
 import { randomStream } from "../random.ts";
@@ -29,8 +29,10 @@ export const dropoutOperation: Operation<DropoutCall> = defineOperation<DropoutC
   name: "dropout",
   tensors: ["x"],
   needs: [],
-  validate({ x, rate }) {
+  validate({ x, rate, address }) {
     checkFloats("dropout: x", x);
+    if (typeof address !== "object" || address === null)
+      reject("dropout: address", "be { seed, path, step }", address);
     checkNumber("dropout: rate", rate, { min: 0, max: 1 - 2 ** -24 });
   },
   forward({ x, rate, address }) {

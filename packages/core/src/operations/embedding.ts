@@ -20,7 +20,7 @@ export const embeddingOperation: Operation<EmbeddingCall> = defineOperation<Embe
   needs: [],
   validate({ table, ids }) {
     checkFloatsOf("embedding: table", table, [null, null]);
-    if (ids.dtype !== "int32") reject("embedding: ids", "be int32", ids.dtype);
+    if (ids?.dtype !== "int32") reject("embedding: ids", "be an int32 tensor", ids?.dtype ?? ids);
   },
   forward({ table, ids }) {
     const rows = tf.gather(table, tf.reshape(ids, [ids.size]) as tf.Tensor1D);

@@ -3,6 +3,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";
 import "@tensorflow/tfjs-backend-wasm";
 import { beforeAll, describe, expect, it } from "vitest";
+import { HeddleError } from "../errors.ts";
 import { differentiate } from "../tape.ts";
 import { randomStream } from "../random.ts";
 import { activation, activations } from "./activation.ts";
@@ -151,6 +152,34 @@ describe("crossEntropy", () => {
     expect(value.dataSync()[0]).toBeCloseTo(Math.log(4), 6);
     [-0.75, 0, 0.75].forEach((slope, i) => expect(gradients[0]!.dataSync()[i]).toBeCloseTo(slope, 6));
     tf.dispose([logits, value, gradients[0]!]);
+  });
+});
+
+describe("lists of integers", () => {
+  const [ones, x] = [() => tf.ones([2, 3]), () => tf.ones([1, 1, 2, 2])];
+  const rule = "must be an Int32Array, got";
+  it.each<[() => Tensor, string]>([
+    // A fraction would be cut, and its class be wrong without a word.
+    [
+      () => crossEntropy({ logits: ones(), labels: [0.5, 1] as never }),
+      `crossEntropy: labels ${rule} [0.5,1]`,
+    ],
+    [() => crossEntropy({ logits: ones() } as never), `crossEntropy: labels ${rule} undefined`],
+    [() => rotary({ x: x(), positions: [0, 0.5] as never }), `rotary: positions ${rule} [0,0.5]`],
+    [() => rotary({ x: x() } as never), `rotary: positions ${rule} undefined`],
+    [() => embedding(ones(), [0, 1] as never), "embedding: ids must be an int32 tensor, got [0,1]"],
+    [() => embedding(ones(), undefined as never), "embedding: ids must be an int32 tensor, got undefined"],
+    [() => embedding(ones(), tf.ones([1])), 'embedding: ids must be an int32 tensor, got "float32"'],
+    [
+      () => dropout({ x: ones(), rate: 0.5 } as never),
+      "dropout: address must be { seed, path, step }, got undefined",
+    ],
+  ])("%#: are integers, or refused", async (attempt, message) => {
+    await tf.setBackend("cpu");
+    tf.tidy(() => {
+      expect(attempt).toThrow(HeddleError);
+      expect(attempt).toThrow(message);
+    });
   });
 });
 

@@ -3,7 +3,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { checkInteger, checkNumber, checkOneOf, reject } from "../errors.ts";
 import { defineOperation, run } from "../operation.ts";
 import type { Operation } from "../operation.ts";
-import { checkFloatsOf } from "./tensors.ts";
+import { checkFloatsOf, checkIntegers } from "./tensors.ts";
 
 /** A call of `rotary`. Shapes: B batch, H heads, L length, D head width. */
 export interface RotaryCall {
@@ -71,6 +71,7 @@ export const rotaryOperation: Operation<RotaryCall> = defineOperation<RotaryCall
     checkNumber("rotary: base", base, { min: 1 });
     checkInteger("rotary: width", width ?? depth, { min: 2, max: depth });
     if ((width ?? depth) % 2 !== 0) reject("rotary: width", "be even", width ?? depth);
+    checkIntegers("rotary: positions", positions);
     if (positions.length !== length && positions.length !== batch * length)
       reject("rotary: positions", `hold ${length} or ${batch * length} numbers`, positions.length);
   },

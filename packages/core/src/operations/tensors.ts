@@ -17,6 +17,11 @@ export function checkFloatsOf(where: string, tensor: Tensor, shape: readonly (nu
   checkShape(where, tensor.shape, shape);
 }
 
+/** Checks that a value is an Int32Array: a plain array may hold fractions, which a device cuts without a word. */
+export function checkIntegers(where: string, values: Int32Array): void {
+  if (!(values instanceof Int32Array)) reject(where, "be an Int32Array", values);
+}
+
 /** The number of rows when a shape is seen as a matrix over its last dimension. */
 export function rowsOf(shape: readonly number[]): number {
   return shape.slice(0, -1).reduce((product, length) => product * length, 1);
