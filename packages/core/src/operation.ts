@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { NamedTensorMap, Tensor } from "@tensorflow/tfjs-core";
 import { activeBackend, requireBackend } from "./backend.ts";
-import { HeddleError, checkFields } from "./errors.ts";
+import { HeddleError, checkFields, reject } from "./errors.ts";
 import { kernelsFor } from "./kernel.ts";
 import type { Kernel } from "./kernel.ts";
 import { isDifferentiating, record } from "./tape.ts";
@@ -73,11 +73,23 @@ export function defineOperation<C extends object, R extends Output = Tensor>(
   };
 }
 
-/** A kernel for an operation: `kernel(attention, { name, backend, unsupported, forward, gradient })`. */
+/**
+ * A kernel for an operation: `kernel(attention, { name, backend, unsupported, forward, gradient })`.
+ * @throws HeddleError for a part that is missing or of the wrong type.
+ */
 export function kernel<C, R extends Output>(
   operation: Operation<C, R>,
   definition: Omit<Kernel<C, R>, "operation">,
 ): Kernel<C, R> {
+  const { name, backend, unsupported, forward, gradient, needs } = definition;
+  if (typeof name !== "string" || name === "")
+    reject(`kernel of ${operation.name}: name`, "be a non-empty string", name);
+  if (typeof backend !== "string" || backend === "")
+    reject(`kernel ${name}: backend`, 'be the name of a backend, or "any"', backend);
+  for (const [part, value] of Object.entries({ unsupported, forward, ...(gradient && { gradient }) }))
+    if (typeof value !== "function") reject(`kernel ${name}: ${part}`, "be a function", value);
+  if (needs !== undefined && !Array.isArray(needs))
+    reject(`kernel ${name}: needs`, "be a list of inputs", needs);
   return { ...definition, operation: operation.name };
 }
 

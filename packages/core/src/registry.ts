@@ -83,33 +83,57 @@ async function inPlace<T>(where: string, make: () => Promise<T>): Promise<T> {
   }
 }
 
+/** The kernels of all plugins, in order. */
+function kernelsOf(plugins: readonly Plugin[]): AnyKernel[] {
+  const owners = new Map<string, string>();
+  return plugins.flatMap(({ name: plugin, kernels = [] }) => {
+    if (!Array.isArray(kernels))
+      reject(`createRegistry: ${plugin}: kernels`, "be a list of kernels", kernels);
+    kernels.forEach((kernel: AnyKernel, at) => {
+      if (typeof kernel?.operation !== "string" || typeof kernel.forward !== "function")
+        reject(`createRegistry: ${plugin}: kernels[${at}]`, "be made by kernel(…)", kernel);
+      const title = `${show(kernel.name)} of ${kernel.operation}`;
+      const other = owners.get(title);
+      if (other !== undefined) rejectTwice(`kernel ${title}`, other, plugin);
+      owners.set(title, plugin);
+    });
+    return kernels as readonly AnyKernel[];
+  });
+}
+
+function rejectTwice(what: string, one: string, other: string): never {
+  throw new HeddleError(
+    "invalid-argument",
+    `createRegistry: ${what} must come from one plugin, got ${one} and ${other}`,
+  );
+}
+
 /**
  * A registry of plugins. Nothing registers by being imported: an application says what it uses.
- * @throws HeddleError when two plugins bring the same name.
+ * @throws HeddleError for what is no plugin, and when two plugins bring the same name.
  */
 export function createRegistry(...plugins: readonly Plugin[]): Registry {
+  plugins.forEach((plugin, at) => {
+    if (typeof plugin?.name !== "string")
+      reject(`createRegistry: plugins[${at}]`, "be a plugin, made by definePlugin", plugin);
+  });
   const kinds = new Map<string, Map<string, { readonly plugin: string; readonly make: Factory<unknown> }>>();
   for (const { name: plugin, kernels: _, ...entries } of plugins)
-    for (const [kind, factories] of Object.entries(entries) as [
-      string,
-      Readonly<Record<string, Factory<unknown>>>,
-    ][]) {
+    for (const [kind, factories] of Object.entries(entries) as [string, unknown][]) {
+      if (!isPlainObject(factories))
+        reject(`createRegistry: ${plugin}: ${kind}`, "be functions by name", factories);
       const known = kinds.get(kind) ?? new Map();
       kinds.set(kind, known);
       for (const [name, make] of Object.entries(factories)) {
         const other = known.get(name);
-        if (other)
-          throw new HeddleError(
-            "invalid-argument",
-            `createRegistry: ${kind} ${show(name)} must come from one plugin, got ${other.plugin} and ${plugin}`,
-          );
+        if (other) rejectTwice(`${kind} ${show(name)}`, other.plugin, plugin);
         if (typeof make !== "function")
           reject(`createRegistry: ${plugin}: ${kind} ${show(name)}`, "be a function of its options", make);
         known.set(name, { plugin, make });
       }
     }
   const registry: Registry = {
-    kernels: plugins.flatMap(({ kernels = [] }) => kernels),
+    kernels: kernelsOf(plugins),
     names: (kind) => [...(kinds.get(kind)?.keys() ?? [])].toSorted(),
     has: (kind, name) => kinds.get(kind)?.has(name) ?? false,
     async create<K extends RegistryKind>(kind: K, json: EntryJson): Promise<RegistryKinds[K]> {
