@@ -217,6 +217,23 @@ describe.each(backends)("KeyValueCache on %s", (backend) => {
     expect(cache.bytes).toBe(0);
   });
 
+  it("frees the old buffer where a backend cannot write in place", () => {
+    const plain = drawn(causal());
+    const { output } = plainAttention(plain);
+    const cache = createKeyValueCache({ layers: 1, batch, capacity: length });
+    withKernels({ cacheWrite: "cacheWrite.reference" }, () => {
+      pass(cache, plain, [0, 0], 2);
+      cache.advance(2);
+      const before = tf.memory().numTensors;
+      for (let t = 2; t < length; t++) {
+        expectRows(pass(cache, plain, [t, t], 1), output, [t, t], 1);
+        cache.advance(1);
+      }
+      expect(tf.memory().numTensors).toBe(before);
+    });
+    cache.dispose();
+  });
+
   it("is counted in bytes, and empty after it is disposed", () => {
     const plain = drawn(causal());
     const cache = createKeyValueCache({ layers: 2, batch, capacity: 10 });

@@ -119,6 +119,23 @@ describe.each(backends)("attention on %s", (backend) => {
     await expectAttention(drawAttention(square, { pattern: causal() }, [{ score: unknown.node }]));
   });
 
+  it("gives all to a pair whose modified score overflows", async () => {
+    const first = key.equals(0).select(score.plus(100).exp().times(1e30), score);
+    await expectAttention(drawAttention(square, { pattern: full() }, [{ score: first.node }]));
+  });
+
+  it("sees that an attribute changed in the array that it was given before", () => {
+    const { call, tensors } = tensorCall(drawAttention(sizes, { pattern: padding() }));
+    const keep = Int32Array.from({ length: sizes.keys }, (_, token) => Number(token > 0));
+    const run = (values: Int32Array): number[] =>
+      Array.from(tf.tidy(() => attention({ ...call, attributes: { key: { keep: values } } }).dataSync()));
+    const first = run(keep);
+    keep[0] = 1;
+    expect(run(keep)).toEqual(run(new Int32Array(sizes.keys).fill(1)));
+    expect(run(keep)).not.toEqual(first);
+    tf.dispose(Object.values(tensors));
+  });
+
   it("sees that the offsets changed in the list that it was given before", () => {
     const { call, tensors } = tensorCall(drawAttention(sizes, { pattern: causal() }));
     const offsets = [0, 2];

@@ -93,6 +93,7 @@ describe.each(backends)("longformer on %s", (backend) => {
     ["all global", { keep: all, global: all }, {}],
     ["padding, one global among it", { keep: kept, global: some }, {}],
     ["padding, all that is kept global", { keep: kept, global: kept }, {}],
+    ["padding, and no global elsewhere", { keep: kept, global: kept.map((keep) => 1 - keep) }, {}],
     ["a dilation for each head", { keep: all, global: some }, { dilation: [1, 2, 3] }],
     ["causal", { keep: all, global: some }, { causal: true }],
     ["causal, dilated, padded", { keep: kept, global: some }, { dilation: [1, 2, 3], causal: true }],
