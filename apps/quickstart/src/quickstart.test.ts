@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { byteTokenizer } from "@heddle/tokenizers";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { mobyDick, split } from "./corpus.ts";
 import { lossCurve } from "./loss-curve.ts";
 import { readOptions } from "./options.ts";
@@ -10,6 +10,9 @@ import { checkOutputs, writeOutput } from "./outputs.ts";
 import { createProgress, progressLine } from "./progress.ts";
 import { quickstart } from "./quickstart.ts";
 import { checkSameLogits, largestDifference } from "./same-logits.ts";
+
+// Calls go through; the test below reads which were made.
+vi.mock("./same-logits.ts", { spy: true });
 
 describe("readOptions", () => {
   it("has defaults and reads every flag", () => {
@@ -188,9 +191,12 @@ describe("quickstart", () => {
     expect(Math.abs(one.trainLoss[0]! - Math.log(256))).toBeLessThan(0.15);
     expect(one.trainLoss[1]).toBeLessThan(one.trainLoss[0]!);
     expect(one.reloadMaxDifference).toBe(0);
+    expect(checkSameLogits).toHaveBeenCalledWith("after saving and loading", 0, 0);
     // Where npm brings a software adapter.
-    if (process.platform === "linux" && process.arch === "x64")
+    if (process.platform === "linux" && process.arch === "x64") {
       expect(one.webgpu!.maxDifference).toBeLessThan(1e-4);
+      expect(checkSameLogits).toHaveBeenCalledWith("on webgpu", one.webgpu!.maxDifference, 1e-3);
+    }
     expect(one.sample.startsWith("Call me Ishmael. ")).toBe(true);
     expect(one.patterns.map(({ name }) => name)).toEqual([
       "causal",

@@ -24,6 +24,7 @@ export interface TiledCall extends PatternShape {
   readonly attributes?: FrameAttributes;
 }
 
+/** A tile and what is known of its pairs. */
 export interface StatusTile {
   readonly queries: StridedRange;
   readonly keys: StridedRange;

@@ -61,6 +61,15 @@ describe("tileStatus", () => {
     expect(status(every, range(1, 8, 2), range(0, 8, 4))).toBe("some");
   });
 
+  it("decides by what all terms leave modulo a number, whatever an attribute is", () => {
+    const even = query.times(2).plus(key.times(6)).plus(key.attribute("a").times(4));
+    expect(status(even.equals(1), range(0, 64), range(0, 64))).toBe("none");
+    expect(status(even.equals(2), range(0, 64), range(0, 64))).toBe("some");
+    const quarter = query.plus(key.attribute("a").times(4));
+    expect(status(quarter.equals(2), range(1, 16, 4), range(0, 64))).toBe("none");
+    expect(status(quarter.equals(2), range(2, 15, 4), range(0, 64))).toBe("some");
+  });
+
   it("decides tiles whose conditions meet only in a corner", () => {
     // Queries above 10, keys below 5, on or above the diagonal: none.
     const apart = query.isGreater(10).and(key.isLess(5), query.isAtMost(key));
