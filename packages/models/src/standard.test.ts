@@ -16,14 +16,17 @@ const samples: Readonly<Partial<Record<RegistryKind, readonly EntryJson[]>>> = {
     { name: "causal" },
     { name: "padding" },
     { name: "documents" },
+    { name: "documents", attribute: "page" },
     { name: "prefix", length: 2 },
+    { name: "prefix", attribute: "prompt" },
     { name: "sliding-window", before: 2, after: 1 },
     { name: "dilated", window: { before: 2, after: 1 }, dilation: [1, 2] },
     { name: "global-tokens", positions: [0, 3] },
+    { name: "global-tokens", attribute: "question" },
     { name: "strided", stride: 2, heads: ["local", "strided"], direction: "both" },
-    { name: "fixed", stride: 3, summary: 1 },
+    { name: "fixed", stride: 3, summary: 1, heads: ["summary", "local"], direction: "both" },
     { name: "block-table", block: 2, table: { bits: "DQ==", columns: 2, heads: 1, rows: 2 } },
-    { name: "big-bird", block: 2, window: 1, global: 1, random: 1, seed: 3 },
+    { name: "big-bird", block: 2, window: 1, global: 1, random: 1, seed: 3, direction: "past" },
     { name: "and", of: [{ name: "causal" }, { name: "sliding-window", before: 1, after: 0 }] },
     {
       name: "or",
@@ -68,6 +71,12 @@ describe("standard", () => {
   it.each(all)("makes %s from %j, whose JSON makes the same", async (kind, json) => {
     const made = (await registry.create(kind, json)) as Named;
     const written = JSON.parse(JSON.stringify({ name: made.name, ...made.options })) as EntryJson;
+    const given = samples[kind]!.filter(({ name }) => name === json.name).flatMap((sample) =>
+      Object.keys(sample),
+    );
+    expect(given, "the samples leave an option to its default").toEqual(
+      expect.arrayContaining(Object.keys(written)),
+    );
     expect(written).toMatchObject(json);
     const again = (await registry.create(kind, written)) as Named;
     expect({ name: again.name, ...again.options }).toEqual(written);

@@ -4,6 +4,7 @@ import type {
   BigBirdOptions,
   BlockTableOptions,
   DilatedOptions,
+  DocumentsOptions,
   FixedOptions,
   GlobalTokensOptions,
   LongformerOptions as LongformerAttentionOptions,
@@ -82,7 +83,8 @@ export const standard: Plugin = definePlugin({
     full: async () => (await import("@heddle/attention/patterns/full")).full(),
     causal: async () => (await import("@heddle/attention/patterns/causal")).causal(),
     padding: async () => (await import("@heddle/attention/patterns/padding")).padding(),
-    documents: async () => (await import("@heddle/attention/patterns/documents")).documents(),
+    documents: async (options: DocumentsOptions) =>
+      (await import("@heddle/attention/patterns/documents")).documents(options),
     prefix: async (options: PrefixOptions) =>
       (await import("@heddle/attention/patterns/prefix")).prefix(options),
     "sliding-window": async (options: SlidingWindowOptions) =>
