@@ -14,7 +14,7 @@ import type { LayerCache } from "./cache.ts";
 import type { AttentionCall } from "./call.ts";
 import type { AttentionModifier } from "./expression/modifier.ts";
 import { and, checkPattern, pattern as definePattern } from "./expression/pattern.ts";
-import { reads } from "./expression/tree.ts";
+import { dependsOnLength, reads } from "./expression/tree.ts";
 import type { AttentionPattern } from "./expression/tree.ts";
 import { attentionGradient, referenceAttention } from "./reference.ts";
 
@@ -130,10 +130,7 @@ export function attention({ cache, ...call }: CachedAttentionCall): Tensor {
     );
   const { pattern: asked, modifiers = [] } = call;
   checkPattern("attention: pattern", asked);
-  const lengthReader = modifiers.find(({ score }) => {
-    const { variables } = reads(score);
-    return variables.has("queryLength") || variables.has("keyLength");
-  });
+  const lengthReader = modifiers.find(({ score }) => dependsOnLength(score));
   if (lengthReader)
     throw new HeddleError(
       "unsupported",

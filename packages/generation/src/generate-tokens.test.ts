@@ -1,5 +1,13 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { bigBird, createKeyValueCache, slidingWindow } from "@heddle/attention";
+import {
+  bigBird,
+  createKeyValueCache,
+  fromInteger,
+  modifier,
+  score,
+  slidingWindow,
+  variables,
+} from "@heddle/attention";
 import { goldenModel, largestDifference, readGolden, useBackend } from "@heddle/conformance";
 import type { BackendName } from "@heddle/conformance";
 import { createWeights, startBackend } from "@heddle/core";
@@ -273,6 +281,18 @@ describe("generateTokens", () => {
       expect(row(together, r)).toEqual(await tokens(sparse, { ids: prompt, maxNewTokens: 4 }));
     const cache = createKeyValueCache({ layers: 2, capacity: 32 });
     expect(() => generateTokens(sparse, { ids: [1], maxNewTokens: 4, cache })).toThrow(
+      "generate: cache must not be given to a model whose attention does not work with one",
+    );
+  });
+
+  it("runs without a cache where a modifier reads the length", async () => {
+    const perKey = modifier("per-key", {}, score.times(fromInteger(variables.keyLength)).dividedBy(8));
+    const growing = swap(model.with({ modifiers: [perKey] }));
+    const options = { ids: [1, 2, 3], maxNewTokens: 4 };
+    const expected = await tokens(growing, { ...options, cache: false });
+    expect(await tokens(growing, options)).toEqual(expected);
+    const cache = createKeyValueCache({ layers: 2, capacity: 32 });
+    expect(() => generateTokens(growing, { ...options, cache })).toThrow(
       "generate: cache must not be given to a model whose attention does not work with one",
     );
   });

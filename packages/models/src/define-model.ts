@@ -1,12 +1,29 @@
 /** From a family's definition to models: checks, builds, swaps. */
-import { checkFields, checkInteger, reject } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import { dependsOnLength } from "@heddle/attention";
+import type { Attention } from "@heddle/attention";
+import { checkFields, checkInteger, reject, requireBackend } from "@heddle/core";
 import type { WeightTree } from "@heddle/core";
-import { forward } from "./forward.ts";
+import { forward, scoreModifiers } from "./forward.ts";
+import type { Runnable } from "./forward.ts";
 import { attentionOf, greatestLayers } from "./model.ts";
 import type { FamilyDefinition, Model, ModelConfig, ModelFamily, OriginalConfig, Swap } from "./model.ts";
 import { saveModel } from "./save-model.ts";
 
 const swapFields = ["attention", "position", "modifiers"] as const satisfies readonly (keyof Swap)[];
+
+/** Whether every layer gives with a cache what it gives without. */
+function worksWithCache(
+  { family, decoder, config, network }: Runnable,
+  layers: readonly Attention[],
+): boolean {
+  if (!decoder) return false;
+  if (!layers.every((kind) => (kind.kind === "pattern" ? kind.prefixStable : kind.capabilities.cache)))
+    return false;
+  // A position's modifiers come with their tables, which are tensors.
+  if (network.position.onScore) requireBackend(`${family}: cacheable`);
+  return tf.tidy(() => !scoreModifiers(config, network.position).some(({ score }) => dependsOnLength(score)));
+}
 
 function build<C extends ModelConfig, O extends Swap>(
   definition: FamilyDefinition<C, O>,
@@ -25,9 +42,11 @@ function build<C extends ModelConfig, O extends Swap>(
     reject(`${family}: modifiers`, "be a list of modifiers", modifiers);
   if (config.width % config.heads !== 0)
     reject(`${family}: width`, `be a multiple of the ${config.heads} heads`, config.width);
-  const kinds = Array.from({ length: config.layers }, (_, layer) => attentionOf(config, layer));
+  const layers = Array.from({ length: config.layers }, (_, layer) => attentionOf(config, layer));
   const network = definition.define(weights, config);
   const parameters = [...weights.declared.values()];
+  const runnable: Runnable = { family, decoder, config, network };
+  let cacheable: boolean | undefined;
   const model: Model<C> = {
     family,
     decoder,
@@ -35,11 +54,11 @@ function build<C extends ModelConfig, O extends Swap>(
     weights,
     parameters,
     added: weights.added,
-    cacheable:
-      decoder &&
-      kinds.every((kind) => (kind.kind === "pattern" ? kind.prefixStable : kind.capabilities.cache)),
+    get cacheable() {
+      return (cacheable ??= worksWithCache(runnable, layers));
+    },
     parameterCount: () => parameters.reduce((sum, { size }) => sum + size, 0),
-    forward: (inputs, options = {}) => forward({ family, decoder, config, network }, inputs, options),
+    forward: (inputs, options = {}) => forward(runnable, inputs, options),
     with: (swap) => {
       checkFields(`${family}: swap`, swap ?? {}, swapFields);
       return build(definition, { ...config, ...swap }, weights.overlay(), original);

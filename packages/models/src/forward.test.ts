@@ -1,7 +1,18 @@
-import { createKeyValueCache, documents, longformer, slidingWindow } from "@heddle/attention";
+import {
+  createKeyValueCache,
+  documents,
+  fromInteger,
+  longformer,
+  modifier,
+  score,
+  slidingWindow,
+  softCap,
+  variables,
+} from "@heddle/attention";
 import { largestDifference, useBackend } from "@heddle/conformance";
 import { createWeights } from "@heddle/core";
-import { rotary } from "@heddle/positions";
+import { alibi, relativeBias, rotary } from "@heddle/positions";
+import type { Position } from "@heddle/positions";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
@@ -226,6 +237,44 @@ describe("a cache", () => {
       "h.1.attn: attention: mechanism longformer gives no attention maps",
     );
     swapped.dispose();
+    model.dispose();
+  });
+});
+
+describe("cacheable", () => {
+  useBackend("cpu");
+  const perKey = modifier("per-key", {}, score.dividedBy(fromInteger(variables.keyLength)));
+  const perQuery = modifier("per-query", {}, score.dividedBy(fromInteger(variables.queryLength)));
+  const scaling = (how: typeof perKey): Position => ({
+    kind: "position",
+    name: "scaling",
+    options: {},
+    build: () => ({ onScore: () => [how] }),
+  });
+
+  it.each([
+    ["a cap", { modifiers: [softCap({ cap: 5 })] }, true],
+    ["a slope", { position: alibi() }, true],
+    [
+      "a bias by distance",
+      { position: relativeBias({ maxDistance: 2 }), modifiers: [softCap({ cap: 5 })] },
+      true,
+    ],
+    ["a modifier that reads keyLength", { modifiers: [softCap({ cap: 5 }), perKey] }, false],
+    ["a modifier that reads queryLength", { modifiers: [perQuery] }, false],
+    ["a position that reads keyLength", { position: scaling(perKey) }, false],
+    ["a position that reads queryLength", { position: scaling(perQuery) }, false],
+  ])("says what a pass with a cache does: %s", (_, more, expected) => {
+    const model = gpt({ ...options, ...more }, createWeights());
+    model.forward({ ids }).dispose();
+    const before = tf.memory().numTensors;
+    expect(model.cacheable).toBe(expected);
+    expect(tf.memory().numTensors).toBe(before);
+    const cache = createKeyValueCache({ layers: 3, batch: 2, capacity: 8 });
+    const pass = (): void => model.forward({ ids }, { cache }).dispose();
+    if (expected) pass();
+    else expect(pass).toThrow("must not read a length to be used with a cache");
+    cache.dispose();
     model.dispose();
   });
 });

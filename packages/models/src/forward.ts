@@ -1,6 +1,16 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { HeddleError, checkFields, checkInteger, checkOneOf, embedding, reject, reshape } from "@heddle/core";
+import type { AttentionModifier } from "@heddle/attention";
+import {
+  HeddleError,
+  checkFields,
+  checkInteger,
+  checkOneOf,
+  embedding,
+  reject,
+  requireBackend,
+  reshape,
+} from "@heddle/core";
 import type { AttentionMapRequest, LayerContext } from "@heddle/nn";
 import { prepareInputs } from "./inputs.ts";
 import type { ModelInputs, PreparedInputs } from "./inputs.ts";
@@ -12,6 +22,14 @@ export interface Runnable {
   readonly decoder: boolean;
   readonly config: ModelConfig;
   readonly network: Network;
+}
+
+/** What changes the attention scores in every layer; the position's come with tensors, which the caller frees. */
+export function scoreModifiers(
+  { modifiers = [] }: Pick<ModelConfig, "modifiers">,
+  { onScore }: Network["position"],
+): readonly AttentionModifier[] {
+  return [...(onScore?.() ?? []), ...modifiers];
 }
 
 /** How many tokens of each row count: all, or those before the padding on the right. */
@@ -106,9 +124,13 @@ const optionFields = [
   "attentionMaps",
 ] as const satisfies readonly (keyof ForwardOptions)[];
 
-/** One forward pass: checks, then computes inside one scope, so that only what is given back stays. */
+/**
+ * One forward pass: checks, then computes inside one scope, so that only what is given back stays.
+ * @throws HeddleError `invalid-state` without a backend, and for what does not fit the model.
+ */
 export function forward(model: Runnable, given: ModelInputs, options: ForwardOptions): ModelOutput {
   const { family, config, network } = model;
+  requireBackend(family);
   const inputs = prepareInputs(given, {
     model: family,
     vocabularySize: config.vocabularySize,
@@ -131,12 +153,12 @@ export function forward(model: Runnable, given: ModelInputs, options: ForwardOpt
   const request = mapRequest(model, options, maps);
 
   const computed = tf.tidy(() => {
-    const { onQueryKey, onScore } = network.position;
+    const { onQueryKey } = network.position;
     const context: LayerContext = {
       positions,
       attributes: inputs.attributes,
       padded: inputs.keep !== undefined,
-      modifiers: [...(onScore?.() ?? []), ...(config.modifiers ?? [])],
+      modifiers: scoreModifiers(config, network.position),
       ...(onQueryKey && { turn: (x: Tensor) => onQueryKey(x, positions) }),
       ...(training && { training }),
       ...(cache && { cache }),

@@ -85,7 +85,11 @@ export interface Model<C extends ModelConfig = ModelConfig> {
   readonly parameters: readonly Parameter[];
   /** Names of the parameters that a swap had to add to the weights; their first values have a declared source. */
   readonly added: readonly string[];
-  /** Whether this is a decoder of which every attention layer works with a `KeyValueCache`. */
+  /**
+   * Whether this is a decoder of which every attention layer works with a `KeyValueCache`: no pattern and no score
+   * modifier changes with the length.
+   * @throws HeddleError `invalid-state` without a backend, where the position has score modifiers, which bring tensors.
+   */
   readonly cacheable: boolean;
   /** Number of values in the parameters, tied ones counted once. */
   parameterCount(): number;

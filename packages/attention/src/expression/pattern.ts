@@ -2,7 +2,7 @@
 import { checkInteger, reject } from "@heddle/core";
 import { allOf, anyOf, BooleanExpression, literal, variables } from "./builders.ts";
 import type { Variables } from "./builders.ts";
-import { reads } from "./tree.ts";
+import { dependsOnLength } from "./tree.ts";
 import type { AttentionPattern, BooleanNode, PatternShape } from "./tree.ts";
 import { checkExpression, defaultGreatestLength } from "./validate.ts";
 
@@ -129,9 +129,8 @@ function makePattern(
     get prefixStable(): boolean {
       stable ??= isStable?.();
       if (stable === undefined) {
-        const { node, readsLength } = make({ heads: rules.heads ?? 1, queryLength: 1, keyLength: 1 });
-        const { variables: names } = reads(node);
-        stable = !readsLength && !names.has("queryLength") && !names.has("keyLength");
+        const made = make({ heads: rules.heads ?? 1, queryLength: 1, keyLength: 1 });
+        stable = !made.readsLength && !dependsOnLength(made.node);
       }
       return stable;
     },

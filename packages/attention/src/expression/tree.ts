@@ -178,3 +178,9 @@ export function reads(node: ExpressionNode): Reads {
   });
   return { variables, attributes, tables: [...tables], lookups };
 }
+
+/** Whether a tree reads a length, so that its value for a pair changes while a cache grows. */
+export function dependsOnLength(node: ExpressionNode): boolean {
+  const { variables } = reads(node);
+  return variables.has("queryLength") || variables.has("keyLength");
+}
