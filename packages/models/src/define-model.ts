@@ -6,7 +6,7 @@ import { checkFields, checkInteger, reject, requireBackend } from "@heddle/core"
 import type { WeightTree } from "@heddle/core";
 import { forward, scoreModifiers } from "./forward.ts";
 import type { Runnable } from "./forward.ts";
-import { attentionOf, greatestLayers } from "./model.ts";
+import { attentionOf, checkSizes, greatestLayers } from "./model.ts";
 import type { FamilyDefinition, Model, ModelConfig, ModelFamily, OriginalConfig, Swap } from "./model.ts";
 import { saveModel } from "./save-model.ts";
 
@@ -32,8 +32,7 @@ function build<C extends ModelConfig, O extends Swap>(
   original: OriginalConfig,
 ): Model<C> {
   const { family, decoder } = definition;
-  for (const key of ["vocabularySize", "maxLength", "width", "heads"] as const)
-    checkInteger(`${family}: ${key}`, config[key], { min: 1 });
+  checkSizes(family, config, ["vocabularySize", "maxLength", "width", "heads"]);
   checkInteger(`${family}: layers`, config.layers, { min: 1, max: greatestLayers });
   if (config.position?.kind !== "position")
     reject(`${family}: position`, "be a position, learned() for example", config.position);

@@ -191,6 +191,21 @@ describe("inputs of a model", () => {
 describe("a model's options", () => {
   useBackend("cpu");
 
+  const sizes = ["vocabularySize", "maxLength", "width", "layers", "heads", "innerWidth"];
+  it.each([
+    ["gpt", gpt, sizes],
+    ["bert", bert, [...sizes, "tokenTypes"]],
+    ["longformer", longformer, [...sizes, "tokenTypes", "window"]],
+  ])("are refused by name where a size of %s is none", (family, make, names) => {
+    for (const name of names)
+      for (const value of [0, -1, 1.5, NaN, null, "8"]) {
+        const more: object = { ...(make === longformer && { window: 2 }), [name]: value };
+        expect(() => make({ ...options, ...more }, createWeights()), `${name} ${value}`).toThrow(
+          new RegExp(`^${family}: ${name} must `),
+        );
+      }
+  });
+
   it("are refused by name", () => {
     const build = (more: object) => (): unknown => gpt({ ...options, ...more }, createWeights());
     expect(build({ heads: 3 })).toThrow("gpt: width must be a multiple of the 3 heads, got 8");

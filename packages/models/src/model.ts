@@ -1,7 +1,7 @@
 /** What all models share: from a config and a tree of weights to something that runs, swaps and saves. */
 import type { Tensor } from "@tensorflow/tfjs-core";
 import type { Attention, AttentionModifier, KeyValueCache } from "@heddle/attention";
-import { reject } from "@heddle/core";
+import { checkInteger, reject } from "@heddle/core";
 import type { Parameter, WeightTree, Weights } from "@heddle/core";
 import type { LayerContext } from "@heddle/nn";
 import type { BuiltPosition, Position } from "@heddle/positions";
@@ -201,6 +201,15 @@ export interface ModelFamily<C extends ModelConfig, O extends Swap> extends Load
 
 /** The most layers that a model may have, so that a lying config.json cannot ask for a billion. */
 export const greatestLayers = 10_000;
+
+/** Checks sizes by their names, before anything is made of them. */
+export function checkSizes<K extends string>(
+  family: string,
+  config: Readonly<Record<K, unknown>>,
+  names: readonly K[],
+): void {
+  for (const name of names) checkInteger(`${family}: ${name}`, config[name], { min: 1 });
+}
 
 /** The attention of each layer. */
 export function attentionOf(

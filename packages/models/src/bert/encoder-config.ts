@@ -1,9 +1,10 @@
 /** What BERT and its kin share of config.json. */
-import { activations, checkInteger, checkNumber, checkOneOf } from "@heddle/core";
+import { activations, checkNumber, checkOneOf } from "@heddle/core";
 import type { Activation } from "@heddle/core";
 import * as v from "valibot";
 import { activationName } from "../activation-names.ts";
 import { between, integer, only, rate } from "../config.ts";
+import { checkSizes } from "../model.ts";
 import type { EncoderConfig } from "./config.ts";
 
 /** The keys of config.json that BERT and its kin share. */
@@ -84,7 +85,8 @@ export function writeEncoder(config: EncoderConfig): Record<string, unknown> {
 
 /** Checks what a caller may have given wrong. */
 export function checkEncoder(family: string, config: EncoderConfig): void {
-  checkInteger(`${family}: tokenTypes`, config.tokenTypes, { min: 1 });
+  // The width first, of which the default of innerWidth is made.
+  checkSizes(family, config, ["vocabularySize", "width", "innerWidth", "tokenTypes"]);
   checkOneOf(`${family}: activation`, config.activation, activations);
   checkNumber(`${family}: epsilon`, config.epsilon, { min: 0 });
   checkOneOf(`${family}: pooler`, config.pooler, [true, false]);

@@ -5,6 +5,7 @@ import { learned } from "@heddle/positions";
 import * as v from "valibot";
 import { activationName } from "../activation-names.ts";
 import { between, integer, only, rate, readJson } from "../config.ts";
+import { checkSizes } from "../model.ts";
 import type { CheckpointQuirks, ModelConfig, PlainSwap, Swap } from "../model.ts";
 
 /** Config of a GPT; the Hugging Face key stands behind each name. */
@@ -86,6 +87,8 @@ export function completeGptConfig(options: GptOptions): GptConfig {
     position: learned(),
     ...options,
   };
+  // The width first, of which the other's default is made.
+  checkSizes("gpt", config, ["width", "innerWidth"]);
   checkOneOf("gpt: activation", config.activation, activations);
   checkOneOf("gpt: inverseLayerScale", config.inverseLayerScale, [true, false]);
   checkNumber("gpt: epsilon", config.epsilon, { min: 0 });

@@ -37,9 +37,9 @@ function mechanismsOf(window: readonly number[]): readonly AttentionMechanism[] 
 
 export function completeLongformerConfig(options: LongformerOptions): LongformerConfig {
   checkFields("longformer: options", options, [...encoderOptionFields, "window", "padId"]);
-  const { width, layers, dropout = 0 } = options;
+  const { width, layers, dropout = 0, window: chosen = 512 } = options;
   checkInteger("longformer: layers", layers, { min: 1, max: greatestLayers });
-  const window = windowsOf(options.window ?? 512, layers);
+  const window = windowsOf(chosen, layers);
   if (!Array.isArray(window) || window.length !== layers)
     reject("longformer: window", `be a number or hold one for each of ${layers} layers`, window);
   const config = {
@@ -58,8 +58,8 @@ export function completeLongformerConfig(options: LongformerOptions): Longformer
     ...options,
     window,
   };
-  checkInteger("longformer: padId", config.padId, { min: 0, max: config.vocabularySize - 1 });
   checkEncoder("longformer", config);
+  checkInteger("longformer: padId", config.padId, { min: 0, max: config.vocabularySize - 1 });
   return config;
 }
 
