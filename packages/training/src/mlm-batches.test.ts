@@ -102,6 +102,18 @@ describe("mlmBatches", () => {
     [[[[5, 500]], options], "mlmBatches: rows[0][1] must be an integer from 0 to 499, got 500"],
     [[rows, { ...options, maskId: 500 }], "mlmBatches: maskId must be an integer from 0 to 499, got 500"],
     [
+      [rows, { ...options, specialIds: [CLS, 500] }],
+      "mlmBatches: specialIds[1] must be an integer from 0 to 499, got 500",
+    ],
+    [
+      [rows, { ...options, specialIds: [-1] }],
+      "mlmBatches: specialIds[0] must be an integer from 0 to 499, got -1",
+    ],
+    [
+      [rows, { ...options, specialIds: ["101"] as never }],
+      'mlmBatches: specialIds[0] must be an integer from 0 to 499, got "101"',
+    ],
+    [
       [rows, { ...options, probability: 0 }],
       "mlmBatches: probability must be a number from 5e-324 to 1, got 0",
     ],

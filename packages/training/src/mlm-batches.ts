@@ -65,6 +65,7 @@ export function mlmBatches(
   checkNumber(`${where}: probability`, probability, { min: Number.MIN_VALUE, max: 1 });
   checkInteger(`${where}: seed`, seed, { min: 0 });
   if (!Array.isArray(specialIds)) reject(`${where}: specialIds`, "be a list of ids", specialIds);
+  specialIds.forEach((id, at) => checkId(`specialIds[${at}]`, id));
   if (!(rows?.length > 0)) reject(`${where}: rows`, "hold at least one row", rows);
   rows.forEach((row, at) => {
     if (!(row?.length > 0)) reject(`${where}: rows[${at}]`, "hold at least one token", row);

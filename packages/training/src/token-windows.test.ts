@@ -104,6 +104,19 @@ describe("sequentialWindows", () => {
     },
   );
 
+  it.each([
+    [5, 3, 3],
+    [11, 2, 1],
+  ])("of %i tokens in batches of %i have no batch outside the %i", async (length, batch, count) => {
+    const list = sequentialWindows(counting, { length, batch });
+    expect(list.count).toBe(count);
+    expect((await list.at(count - 1)).labels.length).toBeGreaterThan(0);
+    for (const index of [-1, count, 0.5, NaN, "0" as never])
+      expect(() => list.at(index), String(index)).toThrow(
+        `sequentialWindows: at: index must be an integer from 0 to ${count - 1}, got `,
+      );
+  });
+
   it("puts what does not fill a window into a shorter row of its own", async () => {
     const batches = await all(5, 3);
     expect(batches.map(({ inputs }) => inputs.ids.map((row) => row.length))).toEqual([[5, 5, 5], [5], [2]]);

@@ -83,9 +83,11 @@ export function sequentialWindows(
   const whole = Math.floor((text.length - 1) / length);
   const rest = (text.length - 1) % length;
   const batches = Math.ceil(whole / batch);
+  const count = batches + (rest > 0 ? 1 : 0);
   return {
-    count: batches + (rest > 0 ? 1 : 0),
+    count,
     at(index) {
+      checkInteger("sequentialWindows: at: index", index, { min: 0, max: count - 1 });
       if (index === batches) return windows(text, [whole * length], rest);
       const first = index * batch;
       const rows = Math.min(batch, whole - first);
