@@ -211,6 +211,11 @@ describe("encodeBatch", () => {
       "encodeBatch: maxLength must be given with truncation, stride or padding to it",
     ],
     [
+      "a multiple to pad to without padding",
+      () => encodeBatch(wordpiece, ["a"], { padding: false, padTo: 8 }),
+      "encodeBatch: padTo must be left out with padding false, which leaves the rows as they are, got 8",
+    ],
+    [
       "padding without a token for it",
       () => encodeBatch(bytes, ["a", "bc"]),
       "encodeBatch: padId must be given, since the tokenizer has no padding token",

@@ -10,7 +10,7 @@ export interface EncodeBatchOptions {
   readonly truncation?: Truncation | false;
   /** The longest row with its special tokens. @default no limit */
   readonly maxLength?: number;
-  /** The padded length is a multiple of this. @default 1 */
+  /** The padded length is a multiple of this; not with `padding: false`. @default 1 */
   readonly padTo?: number;
   /**
    * Gives every token of a text that is too long: it becomes several rows, each sharing this many tokens with the one
@@ -153,6 +153,12 @@ export function encodeBatch(
   if (maxLength !== Infinity) checkInteger(`${where}: maxLength`, maxLength, { min: 1 });
   else if (truncation || padding === "max-length" || stride !== undefined)
     reject(`${where}: maxLength`, "be given with truncation, stride or padding to it", undefined);
+  if (padding === false && options.padTo !== undefined)
+    reject(
+      `${where}: padTo`,
+      "be left out with padding false, which leaves the rows as they are",
+      options.padTo,
+    );
   checkInteger(`${where}: padTo`, padTo, { min: 1 });
   if (stride !== undefined) checkInteger(`${where}: stride`, stride, { min: 0 });
   if (padId !== undefined) checkInteger(`${where}: padId`, padId, { min: 0, max: tokenizer.size - 1 });
