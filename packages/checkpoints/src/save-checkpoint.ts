@@ -92,7 +92,8 @@ async function writeAll(sink: ByteSink, bytes: Uint8Array): Promise<void> {
  * Saves a Hugging Face directory: config.json, model.safetensors (or shards and their index) and further files, all of
  * them or none. After an error or a crash at any moment the directory holds one whole checkpoint, the old one or the
  * new one; `openCheckpoint` finds it (directory-commit.ts says how). Needs the space of both. Files of the directory
- * that are not named here stay, but for old weights.
+ * that are not named here stay, but for old weights. One process at a time may save into a directory: a second one
+ * would remove what the first is writing. Within a process a second save is refused.
  *
  * @throws HeddleError io with the path and the cause: the old checkpoint is untouched, unless the message says that the
  * new one is whole; invalid-argument; not-finite: a float too large for its dtype; invalid-state: another save into
