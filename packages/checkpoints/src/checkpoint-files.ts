@@ -1,6 +1,6 @@
 import { reject } from "@heddle/core";
 import { fromBlob, type ByteSource } from "./byte-source.ts";
-import { currentVersion, isEmptyDirectory, openCurrent } from "./directory-commit.ts";
+import { currentVersion, listDirectory, openCurrent } from "./directory-commit.ts";
 import { filePath, hasNodeFiles } from "./node-files.ts";
 import { openUrl, type UrlOptions } from "./url-source.ts";
 
@@ -12,8 +12,8 @@ export interface CheckpointFiles {
   open(file: string): Promise<ByteSource | undefined>;
   /** Changes when the directory's checkpoint is replaced; without it, the files are taken not to change. */
   version?(): Promise<string>;
-  /** True where there are no files at all, so that nothing was ever saved; without it, that cannot be told. */
-  isEmpty?(): Promise<boolean>;
+  /** The names of what is there; without it, that cannot be told. */
+  list?(): Promise<readonly string[]>;
 }
 
 /** A directory of files, a base URL, files by name (as an upload gives them), or any other `CheckpointFiles`. */
@@ -26,7 +26,7 @@ function blobFiles(blobs: ReadonlyMap<string, Blob>): CheckpointFiles {
       const blob = blobs.get(file);
       return blob && fromBlob(blob, file);
     },
-    isEmpty: async () => blobs.size === 0,
+    list: async () => [...blobs.keys()],
   };
 }
 
@@ -47,7 +47,7 @@ export function checkpointFiles(location: CheckpointLocation, options: UrlOption
       name: directory,
       open: (file) => openCurrent(directory, file),
       version: () => currentVersion(directory),
-      isEmpty: () => isEmptyDirectory(directory),
+      list: () => listDirectory(directory),
     };
   }
   if (

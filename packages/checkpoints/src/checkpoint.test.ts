@@ -262,6 +262,12 @@ describe("findCheckpoint", () => {
       await writeFile(join(place, ".heddle-saving-1", "config.json"), "{");
       expect(await findCheckpoint(place)).toBeUndefined();
     }
+    // What the user keeps there is no checkpoint.
+    for (const file of ["run.log", "notes.json", "model.safetensors.txt"])
+      if (typeof place === "string") await writeFile(join(place, file), "mine");
+      else place.set(file, new Blob(["mine"]));
+    expect(await findCheckpoint(place)).toBeUndefined();
+    await expect(openCheckpoint(place)).rejects.toMatchObject({ code: "invalid-data" });
     await saveCheckpoint(place, marked(3));
     const checkpoint = await findCheckpoint(place);
     expect(checkpoint?.config).toEqual({ mark: 3 });
@@ -280,6 +286,38 @@ describe("findCheckpoint", () => {
       });
     },
   );
+
+  it.each([
+    "config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-00001-of-00003.safetensors",
+    "pytorch_model.bin",
+    ".heddle-commit",
+    "state.json",
+  ])("refuses a directory of whose checkpoint only %s is left", async (file) => {
+    const directory = join(root, `only-${file}`);
+    await mkdir(directory);
+    await writeFile(join(directory, "run.log"), "mine");
+    if (file.startsWith(".")) await mkdir(join(directory, file));
+    else await writeFile(join(directory, file), "{}");
+    await expect(findCheckpoint(directory, { beside: ["state.json"] })).rejects.toMatchObject({
+      code: "invalid-data",
+      message: expect.stringContaining(directory),
+    });
+  });
+
+  it("leaves to the caller what else tells of a checkpoint", async () => {
+    const files = new Map([["state.json", new Blob(["{}"])]]);
+    expect(await findCheckpoint(files)).toBeUndefined();
+    await expect(findCheckpoint(files, { beside: ["state.json"] })).rejects.toMatchObject({
+      code: "invalid-data",
+      message: "files: config.json must be there, got no such file",
+    });
+    await expect(findCheckpoint(files, { besides: [] } as never)).rejects.toThrow(
+      'findCheckpoint: options must have only the fields signal, fetch, beside, got "besides"',
+    );
+  });
 
   it("refuses a file where a directory should be", async () => {
     await writeFile(join(root, "plain"), "");

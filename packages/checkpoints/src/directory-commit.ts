@@ -84,15 +84,20 @@ export async function currentVersion(directory: string): Promise<string> {
   return `${commit}; ${await stamp(`${directory}/${configFile}`)}`;
 }
 
-/** True where nothing was ever saved: no directory, or an empty one, but for a save that broke off before its commit. */
-export async function isEmptyDirectory(directory: string): Promise<boolean> {
+/** What a directory has, but for saves that broke off before their commit; nothing where there is no directory. */
+export async function listDirectory(directory: string): Promise<readonly string[]> {
   try {
     const found = await nodeFiles("openCheckpoint").readdir(directory);
-    return found.every((name) => name.startsWith(savingPrefix));
+    return found.filter((name) => !name.startsWith(savingPrefix));
   } catch (error) {
-    if (systemCode(error) === "ENOENT") return true;
+    if (systemCode(error) === "ENOENT") return [];
     throw ioError("reading", directory, error);
   }
+}
+
+/** True for what only a save leaves: config.json, weights, or the folder of a commit whose moves are not finished. */
+export function isSavedName(name: string): boolean {
+  return name === configFile || name === commitFolder || isWeightsName(name);
 }
 
 async function exists(files: NodeFiles, path: string): Promise<boolean> {

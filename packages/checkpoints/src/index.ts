@@ -2,7 +2,12 @@ export { fromBlob, fromBytes, fromFile, type ByteSource } from "./byte-source.ts
 export { toBlob, toFile, type ByteSink } from "./byte-sink.ts";
 export { type CheckpointFiles, type CheckpointLocation } from "./checkpoint-files.ts";
 export { narrow, type Dtype, type StoredValues } from "./dtypes.ts";
-export { findCheckpoint, openCheckpoint, type Checkpoint } from "./open-checkpoint.ts";
+export {
+  findCheckpoint,
+  openCheckpoint,
+  type Checkpoint,
+  type FindCheckpointOptions,
+} from "./open-checkpoint.ts";
 export {
   openSafetensors,
   type FloatTensor,

@@ -2,6 +2,7 @@ import { HeddleError, checkFields, reject, show } from "@heddle/core";
 import type { HeddleErrorCode } from "@heddle/core";
 import { closedError, type ByteSource } from "./byte-source.ts";
 import { checkpointFiles, type CheckpointFiles, type CheckpointLocation } from "./checkpoint-files.ts";
+import { isSavedName } from "./directory-commit.ts";
 import { openSafetensors, type ReadTensor, type SafetensorsFile } from "./read-safetensors.ts";
 import type { TensorInfo } from "./safetensors-header.ts";
 import { indexFile, isPlainName, parseShardIndex, weightsFile } from "./shard-index.ts";
@@ -12,6 +13,9 @@ import type { UrlOptions } from "./url-source.ts";
 const maxConfigBytes = 2 ** 24;
 /** The longest index or other text, in bytes. */
 const maxTextBytes = 2 ** 28;
+
+/** Weights in a form that is not read. */
+const pickledFiles: readonly string[] = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
 
 /** An open Hugging Face checkpoint. */
 export interface Checkpoint {
@@ -84,7 +88,7 @@ async function openWeights(files: CheckpointFiles): Promise<Weights> {
   }
   const index = await readWhole(files, indexFile, maxTextBytes);
   if (!index) {
-    for (const pickled of ["pytorch_model.bin", "pytorch_model.bin.index.json"]) {
+    for (const pickled of pickledFiles) {
       const source = await files.open(pickled);
       await source?.close();
       if (source) refusePickle(files, pickled);
@@ -122,10 +126,10 @@ async function closeAll(shards: readonly SafetensorsFile[]): Promise<void> {
 }
 
 async function openOnce(files: CheckpointFiles): Promise<{ config: JsonObject; weights: Weights }> {
-  // Where emptiness cannot be told, the whole checkpoint may be somewhere else.
+  // Where it cannot be told what is there, the whole checkpoint may be somewhere else.
   const bytes =
     (await readWhole(files, "config.json", maxConfigBytes)) ??
-    missing(files, "config.json", files.isEmpty ? "invalid-data" : "io");
+    missing(files, "config.json", files.list ? "invalid-data" : "io");
   const config = parseJsonObject(`${files.name}: config.json`, bytes);
   return { config, weights: await openWeights(files) };
 }
@@ -168,7 +172,7 @@ export async function openCheckpoint(
   checkFields("openCheckpoint: options", options, ["signal", "fetch"]);
   const files = checkpointFiles(location, options);
   const { name } = files;
-  if (await files.isEmpty?.())
+  if ((await files.list?.())?.length === 0)
     throw new HeddleError("io", `${name}: a checkpoint must be there, got no files`);
   const { config, weights } = await openConsistent(files);
   const { shards, owners } = weights;
@@ -213,15 +217,24 @@ export async function openCheckpoint(
   };
 }
 
+export interface FindCheckpointOptions extends UrlOptions {
+  /** Names of files that are saved beside the weights and that nothing else has: those of an optimizer's state. @default none */
+  readonly beside?: readonly string[];
+}
+
 /**
- * Opens a checkpoint where one was saved: undefined where nothing ever was, which is a directory that is not there or is
- * empty. One that lost its config.json or its weights is an error, and not the beginning.
+ * Opens a checkpoint where one was saved: undefined where nothing ever was, which is a directory that is not there, is
+ * empty, or has other files only. One that lost its config.json or its weights is an error, and not the beginning.
  * @throws HeddleError as `openCheckpoint` does.
  */
 export async function findCheckpoint(
   location: CheckpointLocation,
-  options: UrlOptions = {},
+  options: FindCheckpointOptions = {},
 ): Promise<Checkpoint | undefined> {
-  const isEmpty = await checkpointFiles(location, options).isEmpty?.();
-  return isEmpty ? undefined : openCheckpoint(location, options);
+  checkFields("findCheckpoint: options", options, ["signal", "fetch", "beside"]);
+  const { beside = [], ...urlOptions } = options;
+  const tells = (name: string): boolean =>
+    isSavedName(name) || pickledFiles.includes(name) || beside.includes(name);
+  const names = await checkpointFiles(location, urlOptions).list?.();
+  return names === undefined || names.some(tells) ? openCheckpoint(location, urlOptions) : undefined;
 }

@@ -100,6 +100,26 @@ describe("a run's checkpoint", () => {
     model.dispose();
   });
 
+  it("is begun beside files of others, and not where anything of it is left", async () => {
+    const directory = join(root, "with-log");
+    await fs.mkdir(directory);
+    await fs.writeFile(join(directory, "run.log"), "mine");
+    const model = bigram();
+    const checkpoint = { directory, every: 2 };
+    await expect(run(model, { resume: directory })).rejects.toThrow(
+      `train: resume must be a directory with a checkpoint, got "${directory}"`,
+    );
+    expect(await run(model, { checkpoint, resume: true }, 5)).toHaveLength(5);
+    expect(await run(model, { checkpoint, resume: true })).toHaveLength(5);
+    expect(await fs.readFile(join(directory, "run.log"), "utf8")).toBe("mine");
+    for (const left of ["optimizer.safetensors", "trainer.json"]) {
+      const remains = new Map([[left, new Blob([await fs.readFile(join(directory, left))])]]);
+      const lost = run(model, { checkpoint: { directory: remains, every: 2 }, resume: true });
+      await expect(lost).rejects.toThrow("files: config.json must be there, got no such file");
+    }
+    model.dispose();
+  });
+
   it("holds the model, the moments by PyTorch's names, the position and the tokenizer's files", async () => {
     const directory = new Map<string, Blob>();
     const model = bigram();

@@ -11,6 +11,8 @@ import type { Trainable } from "./trainable.ts";
 
 const momentsFile = "optimizer.safetensors";
 const positionFile = "trainer.json";
+/** What a run saves beside the model. */
+export const runFiles: readonly string[] = [momentsFile, positionFile];
 /** The key under which the weights' header has the number of the step: weights of another save lack it. */
 const WEIGHTS_STEP = "step";
 /** What stands behind a parameter's name for the number of its changes, as in PyTorch's state. */

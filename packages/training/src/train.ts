@@ -19,7 +19,7 @@ import type { Loss } from "./loss.ts";
 import type { Optimizer } from "./optimizer.ts";
 import { measureProgress } from "./progress.ts";
 import type { Progress } from "./progress.ts";
-import { restoreRun, saveRun } from "./run-checkpoint.ts";
+import { restoreRun, runFiles, saveRun } from "./run-checkpoint.ts";
 import type { RunOptions, RunPosition, SavableTokenizer } from "./run-checkpoint.ts";
 import { applyGradients, disposeState } from "./run-state.ts";
 import type { OptimizerState } from "./run-state.ts";
@@ -50,7 +50,7 @@ export interface TrainOptions<M, B> {
   /**
    * Goes on where a checkpoint ended, with the same losses to the last bit, for a model built as it was: dropout and
    * attention without parameters of their own are not compared. True: the one in the checkpoint's
-   * directory, or from the beginning where the directory is not there or empty. A location: the one there.
+   * directory, or from the beginning where the directory is not there, is empty or has files of others only. A location: the one there.
    * @default false
    */
   readonly resume?: boolean | CheckpointLocation;
@@ -151,7 +151,7 @@ async function begin<M extends Trainable<unknown>, B>(run: Run<M, B>): Promise<R
   const { resume = false, checkpoint, optimizer } = run.options;
   if (resume === false) return { step: 0, state: new Map() };
   const location = resume === true ? checkpoint!.directory : resume;
-  const opened = await findCheckpoint(location);
+  const opened = await findCheckpoint(location, { beside: runFiles });
   if (!opened) {
     if (resume === true) return { step: 0, state: new Map() };
     reject("train: resume", "be a directory with a checkpoint", String(resume), "io");
