@@ -14,6 +14,7 @@ export interface Manifest {
   readonly nx?: { readonly tags?: readonly string[] };
 }
 
+/** A package of the workspace. */
 export interface WorkspacePackage {
   /** Relative to the workspace, with forward slashes: `packages/core`. */
   readonly folder: string;
@@ -22,6 +23,7 @@ export interface WorkspacePackage {
   readonly layer: string;
 }
 
+/** A package.json, not checked. */
 export function readManifest(file: string): Manifest {
   return JSON.parse(readFileSync(file, "utf8")) as Manifest;
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Stage } from "./stages.ts";
 import { countTests, type TestCount } from "./test-report.ts";
 
+/** How a stage ended. */
 export interface StageResult {
   readonly name: string;
   readonly ok: boolean;

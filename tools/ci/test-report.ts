@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 
+/** How many tests ended in which way. */
 export interface TestCount {
   readonly passed: number;
   readonly failed: number;

@@ -8,6 +8,7 @@ export interface Example {
   readonly code: string;
 }
 
+/** What a Markdown file asks to be run. */
 export interface Documentation {
   readonly examples: readonly Example[];
   /** Lines of TypeScript blocks that are not marked `run`. */

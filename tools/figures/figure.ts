@@ -8,6 +8,7 @@ export interface Figure {
   readonly held: boolean;
 }
 
+/** What a measurement is given. */
 export interface FigureContext {
   /** Shows a person how far a long measurement has come. */
   progress(text: string): void;

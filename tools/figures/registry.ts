@@ -1,5 +1,6 @@
 import type { Measurement } from "./figure.ts";
 
+/** A figure module, imported when it is measured. */
 export type LazyMeasurement = () => Promise<{ readonly default: Measurement }>;
 
 /** A full-size golden; one name each, so that those measured are kept. */

@@ -53,6 +53,7 @@ function runChild(
   });
 }
 
+/** How a run that was killed again and again compares with one that was left alone. */
 export interface ResumeResult {
   readonly kills: number;
   readonly steps: number;

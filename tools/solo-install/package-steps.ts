@@ -12,6 +12,7 @@ export interface Step {
   run(): Promise<unknown>;
 }
 
+/** What the steps of every package share: the workspace, and the Node versions to try. */
 export interface StepContext {
   readonly root: string;
   readonly nodes: readonly NodeBinary[];

@@ -29,6 +29,7 @@ export interface ShakespeareOptions {
   readonly onStep?: (step: TrainStep) => void;
 }
 
+/** What the training came to. */
 export interface ShakespeareResult {
   readonly steps: number;
   readonly parameters: number;

@@ -31,6 +31,7 @@ export function allocate(name: string, length: number): Uint8Array<ArrayBuffer> 
   }
 }
 
+/** What a read after `close()` throws. */
 export function closedError(name: string): HeddleError {
   return new HeddleError("invalid-state", `${name} must be open, got a read after close()`);
 }

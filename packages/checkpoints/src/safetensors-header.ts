@@ -20,6 +20,7 @@ export interface TensorInfo {
   readonly byteLength: number;
 }
 
+/** What stands before the data of a safetensors file. */
 export interface SafetensorsHeader {
   readonly metadata: Readonly<Record<string, string>>;
   /** In the order of the data. */

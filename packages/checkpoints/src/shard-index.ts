@@ -39,6 +39,7 @@ export function parseShardIndex(where: string, text: Uint8Array): Map<string, st
   return shards;
 }
 
+/** One file of the weights. */
 export interface Shard {
   readonly file: string;
   readonly tensors: readonly TensorEntry[];

@@ -1,5 +1,6 @@
 import { HeddleError } from "@heddle/core";
 
+/** An object as JSON has it; its values are not checked. */
 export type JsonObject = Record<string, unknown>;
 
 function invalid(where: string, rule: string, cause?: unknown): never {

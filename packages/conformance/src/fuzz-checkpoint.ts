@@ -4,6 +4,7 @@ import { randomStream } from "@heddle/core";
 /** The files of a checkpoint directory by name. */
 export type CheckpointBytes = ReadonlyMap<string, Uint8Array>;
 
+/** A directory with one kind of damage. */
 export interface BrokenCheckpoint {
   readonly files: Map<string, Uint8Array<ArrayBuffer>>;
   /** What was done, for a test's message. */

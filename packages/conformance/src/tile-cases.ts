@@ -25,6 +25,7 @@ import type { TileScore } from "./tile-truth.ts";
 /** Heads of every call. */
 const heads = 4;
 
+/** A call cut into tiles: the queries stand at queryOffset to queryOffset + rows - 1. */
 export interface TileCall {
   readonly rows: number;
   readonly keys: number;
@@ -40,6 +41,7 @@ export const tileCalls: readonly TileCall[] = [
   { rows: 131, keys: 200, queryOffset: 69, size: { queries: 24, keys: 16 } },
 ];
 
+/** A pattern whose tiles are measured. */
 export interface TileCase {
   /** The pattern's name; the same for variants of one pattern. */
   readonly name: string;

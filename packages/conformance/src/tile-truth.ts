@@ -12,6 +12,7 @@ export interface TileScore {
   decided: number;
 }
 
+/** A score before any tile is counted. */
 export function emptyScore(): TileScore {
   return { tiles: 0, unsound: 0, decidable: 0, decided: 0 };
 }

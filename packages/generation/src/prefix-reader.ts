@@ -106,6 +106,7 @@ function cached({ model, contextLength }: PrefixReaderOptions, cache: KeyValueCa
   };
 }
 
+/** A reader that keeps keys and values where it has a cache, and computes all tokens each time where it has none. */
 export function createPrefixReader(options: PrefixReaderOptions): PrefixReader {
   return options.cache ? cached(options, options.cache) : uncached(options);
 }

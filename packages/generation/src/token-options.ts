@@ -67,6 +67,7 @@ export const generationFields: readonly (keyof GenerationOptions | "endIds")[] =
   "endIds",
 ];
 
+/** @throws HeddleError `invalid-argument` for what is no model. */
 export function checkModel(model: Model): void {
   if (typeof model?.forward !== "function")
     reject(`${where}: model`, "be a model, gpt(…) for example", model);

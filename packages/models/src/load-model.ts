@@ -33,6 +33,7 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What a directory held; the caller disposes the model. */
 export interface LoadedModel {
   readonly model: Model;
   /** From tokenizer.json, where there is one. */

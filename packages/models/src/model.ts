@@ -134,6 +134,7 @@ export interface NetworkInputs {
   readonly tokenTypes: Tensor;
 }
 
+/** What the layers give; the fields are those of `ModelOutput`. */
 export interface NetworkOutput {
   /** [B, L, D] */
   readonly lastHiddenState: Tensor;

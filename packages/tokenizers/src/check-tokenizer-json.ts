@@ -1,5 +1,6 @@
 import { HeddleError, reject, show } from "@heddle/core";
 
+/** An object as JSON has it; its values are not checked. */
 export type JsonObject = Record<string, unknown>;
 
 /** No published vocabulary has more ids; a larger one would only fill the memory. */

@@ -36,6 +36,7 @@ const optionFields = [
   "padSide",
 ] as const satisfies readonly (keyof EncodeBatchOptions)[];
 
+/** Rows for a model, one or more (with `stride`) for each input, in their order. */
 export interface EncodedBatch {
   readonly ids: number[][];
   /** 1 for a token, 0 for padding. */

@@ -9,6 +9,7 @@ export interface Processed {
   readonly tokens_pair?: readonly string[] | null;
 }
 
+/** The part of its `Tokenizer` that is called here. */
 export interface HuggingFaceTokenizer {
   readonly post_processor:
     ((first: string[], second: string[] | null, addSpecialTokens: boolean) => Processed) | null;
@@ -24,6 +25,7 @@ export interface HuggingFaceTokenizer {
   id_to_token(id: number): string | undefined;
 }
 
+/** A tokenizer from the contents of tokenizer.json and tokenizer_config.json, which must have been checked before. */
 export function buildHuggingFace(json: object, config: object): HuggingFaceTokenizer {
   return new Implementation(json, config) as HuggingFaceTokenizer;
 }

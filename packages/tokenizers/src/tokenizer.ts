@@ -1,5 +1,6 @@
 /** The roles that special tokens have in a model. */
 export const specialRoles = ["pad", "bos", "eos", "unk", "mask", "cls", "sep"] as const;
+/** One of them. */
 export type SpecialRole = (typeof specialRoles)[number];
 
 /** One place of a sequence with its special tokens: a special token, or all tokens of the first or second text. */

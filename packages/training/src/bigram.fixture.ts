@@ -9,6 +9,7 @@ import type { Trainable } from "./trainable.ts";
 export const VOCABULARY = 7;
 const WIDTH = 8;
 
+/** The model, with what tests look at. */
 export interface Bigram extends Trainable<TokenRows> {
   parameter(name: string): Parameter;
   /** All values of all parameters. */

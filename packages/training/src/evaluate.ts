@@ -12,6 +12,7 @@ export interface EvaluateOptions<M, B> {
   readonly signal?: AbortSignal;
 }
 
+/** What `evaluate` found over all batches together. */
 export interface Evaluation {
   /** Mean over all labels that count, whatever the sizes of the batches. */
   readonly loss: number;

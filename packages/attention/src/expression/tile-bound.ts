@@ -9,6 +9,7 @@ import { FormBuilder, difference, isConstant } from "./tile-form.ts";
 import type { Form, KnownVariables } from "./tile-form.ts";
 import type { BooleanNode, BooleanTable } from "./tree.ts";
 
+/** A predicate over a tile, ready to be evaluated. */
 export type Bound =
   | { readonly kind: "constant"; readonly value: boolean }
   /** form = 0, or form <= 0. */

@@ -15,6 +15,7 @@ export interface Form {
   readonly terms: readonly Term[];
 }
 
+/** One atom of a form, times a factor. */
 export interface Term {
   readonly factor: number;
   readonly atom: Atom;
@@ -40,6 +41,7 @@ export function floorModulo(value: number, divisor: number): number {
   return rest < 0 ? rest + divisor : rest + 0;
 }
 
+/** Whether a form is a number alone, without positions and atoms. */
 export function isConstant(form: Form): boolean {
   return form.query === 0 && form.key === 0 && form.terms.length === 0;
 }

@@ -10,6 +10,7 @@ import { gcd } from "./tile-direction.ts";
 import { anyAttribute, attributeRange } from "./tile-range.ts";
 import type { StridedRange, TileAttributes } from "./tile-range.ts";
 
+/** What is known of an integer over a tile: low, low + step, ... up to high at most. */
 export interface Interval {
   low: number;
   high: number;
@@ -37,6 +38,7 @@ export interface Tile {
 /** The axes that a value varies along: 1 the queries, 2 the keys, 3 both. */
 export type Axes = 0 | 1 | 2 | 3;
 
+/** The axes that a form varies along. */
 export function axesOf(form: Form): Axes {
   let axes = (form.query !== 0 ? 1 : 0) | (form.key !== 0 ? 2 : 0);
   for (const { atom } of form.terms) axes |= axesOfAtom(atom);

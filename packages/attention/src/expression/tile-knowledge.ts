@@ -14,6 +14,7 @@ export const nothingKnown: Knowledge = mayHold | mayFail;
 /** Some pairs hold and some fail for certain. */
 export const mixed: Knowledge = nothingKnown | doesHold | doesFail;
 
+/** What is known of the negation: may and does hold change places with may and does fail. */
 export function not(a: Knowledge): Knowledge {
   return ((a & 5) << 1) | ((a & 10) >> 1);
 }
@@ -26,6 +27,7 @@ export function and(a: Knowledge, b: Knowledge): Knowledge {
   return nothingKnown | ((a | b) & doesFail);
 }
 
+/** A pair that fails in one part is a witness only when the other part fails everywhere. */
 export function or(a: Knowledge, b: Knowledge): Knowledge {
   if (a === noneHold) return b;
   if (b === noneHold) return a;

@@ -18,6 +18,7 @@ export interface SolverOptions {
 /** Where pairs are tried first, as shares of the queries and of the keys: corners, then between. */
 const trials = [0, 0, 1, 1, 0, 1, 1, 0, 0.5, 0.5] as const;
 
+/** Tells of tiles of one expression that none or all of their pairs are allowed; "some" where neither can be shown. */
 export class TileSolver {
   readonly #tile: Tile = {
     queryStart: 0,

@@ -2,6 +2,7 @@
 
 /** Value types. */
 export const wasmType = { i32: 0x7f, i64: 0x7e, f32: 0x7d } as const;
+/** One of the value types. */
 export type WasmType = (typeof wasmType)[keyof typeof wasmType];
 
 /** The instructions that the emitters use. */

@@ -86,6 +86,7 @@ export const encoderOptionFields: readonly (keyof EncoderOptions)[] = [
   "modifiers",
 ];
 
+/** Fills in the defaults. @throws HeddleError that names the option. */
 export function completeBertConfig(options: BertOptions): BertConfig {
   checkFields("bert: options", options, [...encoderOptionFields, "nextSentence"]);
   const { width, dropout = 0 } = options;
@@ -111,6 +112,7 @@ export function completeBertConfig(options: BertOptions): BertConfig {
   return config;
 }
 
+/** From the keys of config.json. @throws HeddleError `invalid-data` that names the key. */
 export function readBertConfig(
   json: Readonly<Record<string, unknown>>,
   names: ReadonlySet<string>,
@@ -132,6 +134,7 @@ function architectureOf({ head, pooler, nextSentence }: BertConfig): string {
   return nextSentence ? "BertForNextSentencePrediction" : "BertModel";
 }
 
+/** To the keys of config.json. */
 export function writeBertConfig(config: BertConfig): Record<string, unknown> {
   return {
     architectures: [architectureOf(config)],
@@ -140,8 +143,10 @@ export function writeBertConfig(config: BertConfig): Record<string, unknown> {
   };
 }
 
+/** Attention and position that a config.json stands for without the key `heddle`. */
 export const plainBertSwap = (): PlainSwap => ({ attention: full(), position: learned() });
 
+/** How the checkpoints of a BERT differ from the names in the tree. */
 export const bertQuirks: CheckpointQuirks = {
   prefix: "bert.",
   unprefixed: ["cls."],

@@ -72,6 +72,7 @@ const optionFields = [
   "modifiers",
 ] as const satisfies readonly (keyof GptOptions)[];
 
+/** Fills in the defaults. @throws HeddleError that names the option. */
 export function completeGptConfig(options: GptOptions): GptConfig {
   checkFields("gpt: options", options, optionFields);
   const { width, dropout = 0 } = options;
@@ -116,6 +117,7 @@ const keys = {
   add_cross_attention: v.optional(only(false), false),
 };
 
+/** From the keys of config.json. @throws HeddleError `invalid-data` that names the key. */
 export function readGptConfig(json: Readonly<Record<string, unknown>>): GptOptions {
   const read = readJson(json, keys);
   return {
@@ -134,6 +136,7 @@ export function readGptConfig(json: Readonly<Record<string, unknown>>): GptOptio
   };
 }
 
+/** To the keys of config.json. */
 export function writeGptConfig(config: GptConfig): Record<string, unknown> {
   return {
     architectures: ["GPT2LMHeadModel"],
@@ -154,8 +157,10 @@ export function writeGptConfig(config: GptConfig): Record<string, unknown> {
   };
 }
 
+/** Attention and position that a config.json stands for without the key `heddle`. */
 export const plainGptSwap = (): PlainSwap => ({ attention: full(), position: learned() });
 
+/** How the checkpoints of a GPT differ from the names in the tree. */
 export const gptQuirks: CheckpointQuirks = {
   prefix: "transformer.",
   unprefixed: ["lm_head."],

@@ -35,6 +35,7 @@ function mechanismsOf(window: readonly number[]): readonly AttentionMechanism[] 
   return window.map((size) => known.get(size)!);
 }
 
+/** Fills in the defaults. @throws HeddleError that names the option. */
 export function completeLongformerConfig(options: LongformerOptions): LongformerConfig {
   checkFields("longformer: options", options, [...encoderOptionFields, "window", "padId"]);
   const { width, layers, dropout = 0, window: chosen = 512 } = options;
@@ -63,6 +64,7 @@ export function completeLongformerConfig(options: LongformerOptions): Longformer
   return config;
 }
 
+/** From the keys of config.json. @throws HeddleError `invalid-data` that names the key. */
 export function readLongformerConfig(
   json: Readonly<Record<string, unknown>>,
   names: ReadonlySet<string>,
@@ -93,6 +95,7 @@ export function readLongformerConfig(
   };
 }
 
+/** To the keys of config.json. */
 export function writeLongformerConfig(config: LongformerConfig): Record<string, unknown> {
   return {
     architectures: [config.head === "mlm" ? "LongformerForMaskedLM" : "LongformerModel"],
@@ -104,11 +107,13 @@ export function writeLongformerConfig(config: LongformerConfig): Record<string, 
   };
 }
 
+/** Attention and position that a config.json stands for without the key `heddle`. */
 export const plainLongformerSwap = ({ window }: LongformerConfig): PlainSwap => ({
   attention: mechanismsOf(window),
   position: learned(),
 });
 
+/** How the checkpoints of a Longformer differ from the names in the tree. */
 export const longformerQuirks: CheckpointQuirks = {
   prefix: "longformer.",
   unprefixed: ["lm_head."],
