@@ -10,6 +10,7 @@ import { checkOutputs, writeOutput } from "./outputs.ts";
 import { createProgress, progressLine } from "./progress.ts";
 import { quickstart } from "./quickstart.ts";
 import { checkSameLogits, largestDifference } from "./same-logits.ts";
+import { visible } from "./visible.ts";
 
 // Calls go through; the test below reads which were made.
 vi.mock("./same-logits.ts", { spy: true });
@@ -145,6 +146,14 @@ describe("lossCurve", () => {
   });
 });
 
+describe("a sample on the terminal", () => {
+  it("shows the control characters that would change the terminal, and no others", () => {
+    expect(visible("\u001b[2J\u0007\r\0\t\u007f\u009b")).toBe("\\x1b[2J\\x07\\x0d\\x00\\x09\\x7f\\x9b");
+    const text = "Call me \\x1b.\n\u00a0é\ufffd€\u{1f40b}";
+    expect(visible(text)).toBe(text);
+  });
+});
+
 describe("logits", () => {
   it("are compared entry by entry", () => {
     expect(largestDifference([1, -2, 3], [1, 2, 2])).toBe(4);
@@ -198,6 +207,9 @@ describe("quickstart", () => {
       expect(checkSameLogits).toHaveBeenCalledWith("on webgpu", one.webgpu!.maxDifference, 1e-3);
     }
     expect(one.sample.startsWith("Call me Ishmael. ")).toBe(true);
+    // So early, bytes come that a terminal would obey: the results keep them, the screen shows them.
+    expect(one.sample).not.toBe(visible(one.sample));
+    expect(screens[0]).toContain(visible(one.sample.slice("Call me Ishmael. ".length)));
     expect(one.patterns.map(({ name }) => name)).toEqual([
       "causal",
       "sliding window",

@@ -21,6 +21,7 @@ import type { PatternResult } from "./patterns.ts";
 import { createProgress } from "./progress.ts";
 import type { Screen } from "./progress.ts";
 import { checkSameLogits, largestDifference } from "./same-logits.ts";
+import { visible } from "./visible.ts";
 
 /** What `--json` writes. Only `seconds` and `milliseconds` differ between two runs with one seed. */
 export interface QuickstartResult {
@@ -103,7 +104,7 @@ async function sample(model: Model, tokenizer: Tokenizer, seed: number, screen: 
     whenFull: "slide",
   })) {
     text += piece;
-    screen.write(piece);
+    screen.write(visible(piece));
   }
   screen.write("\n");
   return text;
