@@ -21,7 +21,7 @@ export interface BuiltPosition {
   onEmbedding?(x: Tensor, positions: Int32Array): Tensor;
   /** To queries and to keys [B, H, L, D], in every layer. */
   onQueryKey?(x: Tensor, positions: Int32Array): Tensor;
-  /** To the attention scores, in every layer; asked once a forward pass. */
+  /** To the attention scores, in every layer, by the same expressions each time; asked once a forward pass, and for `cacheable`. */
   onScore?(): readonly AttentionModifier[];
 }
 
