@@ -1,6 +1,6 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
 import type { RandomAddress } from "@heddle/core";
-import type { TokenAttributes } from "./expression/mask.ts";
+import type { MaskShape, TokenAttributes } from "./expression/mask.ts";
 import type { AttentionModifier } from "./expression/modifier.ts";
 import type { AttentionPattern } from "./expression/tree.ts";
 
@@ -29,4 +29,16 @@ export interface AttentionCall {
   readonly queryOffset?: number | readonly number[];
   /** Only the first so many keys count. @default Lk */
   readonly keyLength?: number;
+}
+
+/** The pairs of a call, as masks and modifiers are asked for. */
+export function maskShapeOf({ q, k, queryOffset = 0, keyLength, attributes }: AttentionCall): MaskShape {
+  const [, heads, queryRows] = q.shape as [number, number, number];
+  return {
+    heads,
+    queryRows,
+    keyLength: keyLength ?? k.shape[2]!,
+    queryOffset,
+    ...(attributes && { attributes }),
+  };
 }

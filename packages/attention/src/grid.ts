@@ -4,11 +4,11 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { reject } from "@heddle/core";
 import { createCompiler, startRun } from "./expression/compile.ts";
 import type { Compiled, Frame } from "./expression/compile.ts";
+import { checkAllowsSomething, copyMaskShape, offsetsOf, sameMaskShape } from "./expression/mask-shape.ts";
 import { attributesOfRow, patternMask } from "./expression/mask.ts";
-import type { MaskShape, PatternMask, TokenAttributes } from "./expression/mask.ts";
+import type { MaskShape, PatternMask } from "./expression/mask.ts";
 import { reads } from "./expression/tree.ts";
 import type { AttentionPattern, BooleanNode, IntegerNode, NumberNode } from "./expression/tree.ts";
 
@@ -19,55 +19,13 @@ interface KeptMask {
 
 const kept = new WeakMap<AttentionPattern, KeptMask>();
 
-const sameList = (a: ArrayLike<number>, b: ArrayLike<number>): boolean => {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-};
-const offsetsOf = ({ queryOffset = 0 }: MaskShape): readonly number[] =>
-  typeof queryOffset === "number" ? [queryOffset] : queryOffset;
-
-function sameAttributes(a: TokenAttributes = {}, b: TokenAttributes = {}): boolean {
-  if ((a.batch ?? 1) !== (b.batch ?? 1)) return false;
-  return (["query", "key"] as const).every((side) => {
-    const [left, right] = [a[side] ?? {}, b[side] ?? {}];
-    const names = Object.keys(left);
-    return (
-      names.length === Object.keys(right).length &&
-      names.every((name) => Object.hasOwn(right, name) && sameList(left[name]!, right[name]!))
-    );
-  });
-}
-
-function copyAttributes({ batch = 1, query = {}, key = {} }: TokenAttributes = {}): TokenAttributes {
-  const copy = (arrays: Readonly<Record<string, Int32Array>>): Record<string, Int32Array> =>
-    Object.fromEntries(Object.entries(arrays).map(([name, values]) => [name, values.slice()]));
-  return { batch, query: copy(query), key: copy(key) };
-}
-
 /** The mask of a call. The last one of each pattern is kept, since the layers of a model ask for the same. */
 export function keptMask(pattern: AttentionPattern, shape: MaskShape): PatternMask {
   const last = kept.get(pattern);
-  if (
-    last &&
-    last.shape.heads === shape.heads &&
-    last.shape.queryRows === shape.queryRows &&
-    last.shape.keyLength === shape.keyLength &&
-    sameList(offsetsOf(last.shape), offsetsOf(shape)) &&
-    sameAttributes(last.shape.attributes, shape.attributes)
-  )
-    return last.mask;
+  if (last && sameMaskShape(last.shape, shape)) return last.mask;
   const mask = patternMask(pattern, shape);
-  // Single rows, while decoding, may see nothing, as rows of a whole sequence may.
-  if (offsetsOf(shape).every((offset) => offset === 0) && !mask.bits.includes(1))
-    reject(
-      `attention: pattern ${pattern.name}`,
-      `allow at least one pair of ${shape.queryRows} queries and ${shape.keyLength} keys`,
-      pattern.options,
-    );
-  // Copies: the caller may write to what it gave before it calls again.
-  const own = { queryOffset: [...offsetsOf(shape)], attributes: copyAttributes(shape.attributes) };
-  kept.set(pattern, { shape: { ...shape, ...own }, mask });
+  checkAllowsSomething(pattern, shape, mask.bits.includes(1));
+  kept.set(pattern, { shape: copyMaskShape(shape), mask });
   return mask;
 }
 

@@ -18,6 +18,7 @@ export { emitMaskWgsl, emitModifierWgsl, tableWords } from "./expression/emit-wg
 export type { EmittedWgsl } from "./expression/emit-wgsl.ts";
 export * from "./expression/evaluate.ts";
 export * from "./expression/json.ts";
+export { checkAllowsSomething, copyMaskShape, sameMaskShape } from "./expression/mask-shape.ts";
 export * from "./expression/mask.ts";
 export * from "./expression/modifier.ts";
 export { disjointParts } from "./expression/parts.ts";

@@ -8,6 +8,7 @@ import type { MaskShape, PatternMask } from "./expression/mask.ts";
 import type { NumberNode } from "./expression/tree.ts";
 import { evaluateOnGrid, keptMask, lookupGradient } from "./grid.ts";
 import type { ScoreGrid } from "./grid.ts";
+import { maskShapeOf } from "./call.ts";
 import type { AttentionCall } from "./call.ts";
 
 /** Added to the score of a pair that is not allowed: so far below any score that its exponential is 0. */
@@ -19,18 +20,6 @@ const GREATEST = 1e29;
 const STEEPEST = 3e38;
 
 type Shape4 = [number, number, number, number];
-
-/** The shape of the pairs of a call, as masks and modifiers are asked for. */
-function pairsOf({ q, k, queryOffset = 0, keyLength, attributes }: AttentionCall): MaskShape {
-  const [, heads, queryRows] = q.shape as Shape4;
-  return {
-    heads,
-    queryRows,
-    keyLength: keyLength ?? k.shape[2]!,
-    queryOffset,
-    ...(attributes && { attributes }),
-  };
-}
 
 /** [B, H, L, D] as one matrix for each key head, its queries under one another: [B G, (H / G) L, D]. */
 function grouped(x: Tensor, keyHeads: number): Tensor {
@@ -102,7 +91,7 @@ function probabilitiesOf(scores: Tensor, call: AttentionCall, pairs: MaskShape):
 
 /** Attention probabilities of a call, without dropout: [B, H, Lq, Lk]. */
 export function probabilities(call: AttentionCall): Tensor {
-  const pairs = pairsOf(call);
+  const pairs = maskShapeOf(call);
   return tf.tidy(() =>
     probabilitiesOf(modifiedScores(call, pairs, rawScores(call, pairs)).at(-1)!, call, pairs),
   );
@@ -115,7 +104,7 @@ function dropped(p: Tensor, { dropout }: AttentionCall): Tensor {
 
 /** The forward pass. */
 export function referenceAttention(call: AttentionCall): KernelResult {
-  const pairs = pairsOf(call);
+  const pairs = maskShapeOf(call);
   const raw = rawScores(call, pairs);
   const p = probabilitiesOf(modifiedScores(call, pairs, raw).at(-1)!, call, pairs);
   const [batch, heads, queries] = call.q.shape as Shape4;
@@ -145,7 +134,7 @@ function uncut(gradient: Tensor, whole: Tensor): Tensor {
 export function attentionGradient({ call, saved, dy }: GradientContext<AttentionCall>): LazyGradients {
   const { q, k, v, modifiers = [], scale = 1 / Math.sqrt(q.shape[3]!) } = call;
   const [p, raw] = saved as [Tensor, Tensor | undefined];
-  const pairs = pairsOf(call);
+  const pairs = maskShapeOf(call);
   const keyHeads = k.shape[1]!;
   const groupedDy = grouped(dy, keyHeads);
   /** A gradient on its way through a modifier. */

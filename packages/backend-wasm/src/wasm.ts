@@ -2,8 +2,14 @@ import type { AnyKernel, BackendStarter, StartedBackend } from "@heddle/core";
 import { HeddleError, checkFields, reject } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { KernelBackend } from "@tensorflow/tfjs-core";
-import { loadQuietly } from "./load-quietly.ts";
+import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
+import { attentionWasm } from "./attention.ts";
 import { cacheWriteWasm } from "./cache-write.ts";
+import { supportedInstructions } from "./instruction-set.ts";
+import { linearWasm, panels } from "./linear.ts";
+import { loadQuietly } from "./load-quietly.ts";
+import { layerNormWasm, rmsNormWasm } from "./norms.ts";
+import { installMachine } from "./machine.ts";
 
 /** What `wasm` takes. */
 export interface WasmOptions {
@@ -17,6 +23,9 @@ export interface WasmOptions {
    */
   readonly wasm?: string | URL;
 }
+
+/** One for each operation that has its own. */
+const own: readonly AnyKernel[] = [attentionWasm, cacheWriteWasm, layerNormWasm, linearWasm, rmsNormWasm];
 
 const BINARY = "tfjs-backend-wasm-simd.wasm";
 
@@ -60,8 +69,14 @@ async function start({ kernels = [], wasm }: WasmOptions): Promise<StartedBacken
   if (wasm === undefined) delete locations[BINARY];
   else locations[BINARY] = locate(wasm);
   try {
-    const engine = await loadQuietly(async () => create());
-    return { engine, kernels: [...kernels, cacheWriteWasm], description: "WebAssembly SIMD, 1 thread" };
+    const engine = (await loadQuietly(async () => create())) as BackendWasm;
+    const { instructions } = await installMachine(engine, supportedInstructions());
+    return {
+      engine,
+      kernels: [...kernels, ...own],
+      packing: panels,
+      description: `WebAssembly ${instructions === "relaxed" ? "relaxed SIMD" : "SIMD"}, 1 thread`,
+    };
   } catch (error) {
     const place = locations[BINARY] ?? "the default place";
     const why = error instanceof Error ? error.message : String(error);

@@ -1,3 +1,4 @@
+export * from "./attention-cases.ts";
 export * from "./attention-goldens.ts";
 export * from "./attention-layer.ts";
 export * from "./cache-write-cases.ts";
@@ -10,6 +11,7 @@ export * from "./full-golden.ts";
 export * from "./fuzz-checkpoint.ts";
 export * from "./golden-families.ts";
 export * from "./golden.ts";
+export * from "./linear-cases.ts";
 export * from "./model-golden.ts";
 export * from "./operation-goldens.ts";
 export * from "./pattern-samples.ts";

@@ -4,6 +4,7 @@ import type { KernelBackend } from "@tensorflow/tfjs-core";
 import { HeddleError, reject, show } from "./errors.ts";
 import { installKernels } from "./kernel.ts";
 import type { AnyKernel } from "./kernel.ts";
+import type { Packing } from "./packing.ts";
 
 /** What a starter hands over: a tfjs backend that is ready to compute, not yet registered. */
 export interface StartedBackend {
@@ -11,6 +12,8 @@ export interface StartedBackend {
   /** What it runs on, for people: `"WebAssembly SIMD, 1 thread"`. */
   readonly description: string;
   readonly kernels: readonly AnyKernel[];
+  /** In which layout its kernels want the weights of `linear`. @default as they are stored */
+  readonly packing?: Packing;
   /** Throws the first thing that went wrong on the device since the last call. */
   checkErrors?(): void;
   /** Resolves when the device has done all that was queued. */
@@ -42,6 +45,8 @@ export interface Backend {
   /** The starters tried before it, with their reasons. */
   readonly refused: readonly RefusedBackend[];
   readonly kernels: readonly AnyKernel[];
+  /** In which layout its kernels want the weights of `linear`. */
+  readonly packing?: Packing;
   /** Live tensors of this realm, all backends together, and their bytes. */
   memory(): { readonly tensors: number; readonly bytes: number };
   /**
@@ -149,7 +154,7 @@ async function register(
   started: StartedBackend,
   refused: readonly RefusedBackend[],
 ): Promise<Backend> {
-  const { engine, description, kernels } = started;
+  const { engine, description, kernels, packing } = started;
   const before = running.at(-1);
   if (tf.findBackendFactory(name)) tf.removeBackend(name);
   tf.registerBackend(name, () => engine);
@@ -167,6 +172,7 @@ async function register(
     description,
     refused,
     kernels,
+    ...(packing && { packing }),
     memory() {
       // Not tf.memory(), which starts a backend when none runs.
       const { numTensors, numBytes } = tf.engine().state;

@@ -18,6 +18,7 @@ export * from "./operations/rms-norm.ts";
 export * from "./operations/rotary.ts";
 export * from "./operations/shape.ts";
 export * from "./operations/tensors.ts";
+export * from "./packing.ts";
 export * from "./parameter.ts";
 export * from "./random.ts";
 export * from "./registry.ts";

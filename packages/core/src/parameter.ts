@@ -3,6 +3,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { requireBackend } from "./backend.ts";
 import { HeddleError, checkOneOf, checkShape, reject } from "./errors.ts";
 import { widenBF16, widenF16 } from "./half-precision.ts";
+import type { MatrixLayout, PackedMatrix, Packing } from "./packing.ts";
 import { withoutTape } from "./tape.ts";
 
 /** How values are held: as a float32 tensor, or as 16-bit numbers that are widened at each read. */
@@ -22,13 +23,23 @@ export interface Parameter {
   readonly version: number;
   /** Whether an optimizer changes it. @default true */
   trainable: boolean;
+  /**
+   * Whether the plain values are read in every pass besides a `linear` (an embedding that the output layer shares), so
+   * that no packed copy takes their place. @default false
+   */
+  plain: boolean;
   /** Half of the memory for `f16` and `bf16`, for inference: they cannot be differentiated by. */
   readonly storage: StorageKind;
   /**
    * The values as float32. Owned by the parameter, so do not dispose them; in 16-bit storage a new tensor that belongs
-   * to the scope (`tf.tidy`) in which it is read.
+   * to the scope (`tf.tidy`) in which it is read. Values that were packed are unpacked and stay so.
    */
   tensor(): Tensor;
+  /**
+   * The values in a backend's layout, which takes the place of the plain one until `tensor` is called. Owned by the
+   * parameter. For f32 storage.
+   */
+  packed(packing: Packing, layout: MatrixLayout): PackedMatrix;
   /** Whether values are held now; reading makes the first ones. */
   readonly filled: boolean;
   /** Copies new values in. @throws HeddleError for another shape. */
@@ -57,6 +68,7 @@ export function createParameter(
 ): Parameter {
   const size = shape.reduce((product, length) => product * length, 1);
   let held: Tensor | null = null;
+  let packed: PackedMatrix | null = null;
   let half: { readonly storage: "f16" | "bf16"; readonly bits: Uint16Array } | null = null;
   let version = 0;
   let disposed = false;
@@ -64,11 +76,15 @@ export function createParameter(
     if (disposed)
       throw new HeddleError("invalid-state", `${name}: must not be used after its weights were disposed`);
   };
+  const free = (): void => {
+    held?.dispose();
+    packed?.values.dispose();
+    held = packed = half = null;
+  };
   const hold = (tensor: Tensor): void => {
     if (tensor === held) return;
-    held?.dispose();
+    free();
     held = tf.keep(tensor);
-    half = null;
   };
   const tensorOf = (values: Float32Array | Tensor): Tensor => {
     requireBackend(name);
@@ -88,11 +104,12 @@ export function createParameter(
     shape,
     size,
     trainable: true,
+    plain: false,
     get version() {
       return version;
     },
     get filled() {
-      return held !== null || half !== null;
+      return held !== null || packed !== null || half !== null;
     },
     get storage() {
       return half?.storage ?? "f32";
@@ -102,7 +119,11 @@ export function createParameter(
     },
     tensor() {
       if (half !== null) return tensorOf(widenings[half.storage](half.bits));
-      if (held === null) {
+      if (packed !== null) {
+        const { packing } = packed;
+        const matrix = packed;
+        hold(withoutTape(() => tf.tidy(() => packing.unpack(matrix))));
+      } else if (held === null) {
         alive();
         const values = first();
         try {
@@ -119,6 +140,14 @@ export function createParameter(
         );
       return held!;
     },
+    packed(packing, layout) {
+      if (packed?.packing === packing && packed.layout === layout) return packed;
+      const plain = this.tensor();
+      if (half !== null) reject(`${name}: storage`, "be f32 to be packed", half.storage);
+      const values = tf.keep(withoutTape(() => tf.tidy(() => packing.pack(plain, layout))));
+      free();
+      return (packed = { kind: "packed", packing, layout, shape, values });
+    },
     assign(values) {
       check(values);
       // A tensor on the CPU backend is the array that it is made of.
@@ -129,8 +158,7 @@ export function createParameter(
       alive();
       checkOneOf(`${name}: storage`, storage, ["f16", "bf16"]);
       if (bits.length !== size) reject(`${name}: bits`, `hold ${size} numbers`, bits.length);
-      held?.dispose();
-      held = null;
+      free();
       half = { storage, bits };
       version++;
     },
@@ -143,8 +171,7 @@ export function createParameter(
       version++;
     },
     dispose() {
-      held?.dispose();
-      held = half = null;
+      free();
       disposed = true;
     },
   };

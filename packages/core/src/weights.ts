@@ -3,8 +3,11 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { HeddleError, checkFields, checkInteger, checkOneOf, reject, show } from "./errors.ts";
 import { normal, zeros } from "./initializers.ts";
 import type { Initializer } from "./initializers.ts";
+import { activeBackend } from "./backend.ts";
 import { linear } from "./operations/linear.ts";
+import type { LinearCall } from "./operations/linear.ts";
 import type { Activation } from "./operations/activation.ts";
+import type { MatrixLayout } from "./packing.ts";
 import { createParameter } from "./parameter.ts";
 import type { Parameter } from "./parameter.ts";
 import { randomStream } from "./random.ts";
@@ -28,7 +31,7 @@ export interface LinearSpec {
   /** @default true */
   readonly bias?: boolean;
   /** How the weight is stored: `linear` is [out, in] as torch.nn.Linear, `conv1d` [in, out] as GPT-2. @default "linear" */
-  readonly layout?: "linear" | "conv1d";
+  readonly layout?: MatrixLayout;
   /** First values of the weight; the bias starts at 0. @default normal(0.02) */
   readonly init?: Initializer;
   /** Gives the weight, as [out, in], and the bias that this one starts with when a swap adds it to existing weights. */
@@ -189,19 +192,18 @@ function linearLayer(weights: Weights, name: string, spec: LinearSpec): LinearLa
   const b = bias
     ? weights.parameter(`${name}.bias`, { shape: [out], ...(from && { from: from.bias }) })
     : null;
-  return (x, { activation } = {}) => {
-    // Without a gradient to come, an [out, in] of float32 is transposed once and kept.
-    const once = layout === "linear" && weight.storage === "f32" && !isDifferentiating();
-    return linear({
-      x,
-      weight: once
-        ? weights.derived(`${name}.weight.transposed`, [weight], () => tf.transpose(weight.tensor()))
-        : weight.tensor(),
-      layout: once ? "conv1d" : layout,
-      ...(b && { bias: b.tensor() }),
-      ...(activation && { activation }),
-    });
+  // Without a gradient to come, a float32 weight is kept in the layout that the backend's kernels read best.
+  const stored = (): Pick<LinearCall, "weight" | "layout"> => {
+    if (weight.storage !== "f32" || isDifferentiating()) return { weight: weight.tensor(), layout };
+    const packing = activeBackend()?.packing;
+    if (packing)
+      return weight.plain ? { weight: weight.tensor(), layout } : { weight: weight.packed(packing, layout) };
+    if (layout === "conv1d") return { weight: weight.tensor(), layout };
+    const transposed = (): Tensor => tf.transpose(weight.tensor());
+    return { weight: weights.derived(`${name}.weight.transposed`, [weight], transposed), layout: "conv1d" };
   };
+  return (x, { activation } = {}) =>
+    linear({ x, ...stored(), ...(b && { bias: b.tensor() }), ...(activation && { activation }) });
 }
 
 /** An empty tree: models that are defined over it declare its parameters, and their first values come from the seed. */

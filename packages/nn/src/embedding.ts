@@ -15,5 +15,6 @@ export function embedding(weights: Weights, name: string, spec: EmbeddingSpec): 
   checkFields(`${weights.path}: ${name}: options`, spec, ["size", "width", "init"]);
   const { size, width, init = normal(0.02) } = spec;
   const table = weights.parameter(`${name}.weight`, { shape: [size, width], init });
+  table.plain = true;
   return (ids) => lookUp(table.tensor(), ids);
 }

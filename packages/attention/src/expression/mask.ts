@@ -58,17 +58,37 @@ export interface MaskPlan {
 
 const noAttributes: FrameAttributes = { query: {}, key: {} };
 
-/** The rows of a pattern's mask, made when asked for. */
-export function planMask(pattern: AttentionPattern, shape: MaskShape): MaskPlan {
-  const { heads, queryRows: rows, keyLength: keys, queryOffset = 0, attributes = {} } = shape;
+/** A pattern in one batch row of a call. */
+export interface PatternRow {
+  readonly expression: BooleanNode;
+  /** Position of the first query row. */
+  readonly queryOffset: number;
+  /** The attributes that the expression reads, of this batch row. */
+  readonly attributes: FrameAttributes;
+}
+
+/** A pattern in a call, checked. */
+export interface ResolvedPattern {
+  /** 1 when all batch rows are alike. */
+  readonly batch: number;
+  /** 1 when all heads are alike. */
+  readonly heads: number;
+  /** One for each of `batch`. */
+  readonly rows: readonly PatternRow[];
+}
+
+/** What a pattern says in a call. Throws when an attribute that it reads is missing or has another length. */
+export function resolvePattern(pattern: AttentionPattern, shape: MaskShape): ResolvedPattern {
+  const { heads, queryRows, keyLength, queryOffset = 0, attributes = {} } = shape;
   const where = `${pattern.name}: mask`;
-  checkInteger(`${where}: queryRows`, rows, { min: 0 });
+  checkInteger(`${where}: queryRows`, queryRows, { min: 0 });
   const offsets = typeof queryOffset === "number" ? [queryOffset] : queryOffset;
   if (offsets.length === 0) reject(`${where}: queryOffset`, "have one offset a batch row", offsets);
   const expressions = offsets.map((offset, at): BooleanNode => {
     checkInteger(`${where}: queryOffset${offsets.length > 1 ? `[${at}]` : ""}`, offset, { min: 0 });
-    checkPatternShape(where, { heads, queryLength: offset + rows, keyLength: keys }, pattern.greatestLength);
-    return pattern.resolve({ heads, queryLength: offset + rows, keyLength: keys });
+    const resolved = { heads, queryLength: offset + queryRows, keyLength };
+    checkPatternShape(where, resolved, pattern.greatestLength);
+    return pattern.resolve(resolved);
   });
   const all = expressions.map(reads);
   const used = { query: union(all, "query"), key: union(all, "key") };
@@ -82,50 +102,58 @@ export function planMask(pattern: AttentionPattern, shape: MaskShape): MaskPlan 
       offsets.length,
     );
   const place = { where, reader: "the pattern" };
+  const ofRow = (row: number): FrameAttributes => {
+    if (!usesAttributes) return noAttributes;
+    const of = (side: AttributeSide, length: number): Record<string, Int32Array> =>
+      attributesOfRow(place, side, used[side], attributes, { row, batch: attributeRows, length });
+    return { query: of("query", queryRows), key: of("key", keyLength) };
+  };
+  const frames = Array.from({ length: attributeRows }, (_, row) => ofRow(row));
   const alike = offsets.every((offset) => offset === offsets[0]);
   const batch = Math.max(attributeRows, alike ? 1 : offsets.length);
-  const frames = Array.from({ length: attributeRows }, (_, row): FrameAttributes =>
-    usesAttributes
-      ? {
-          query: attributesOfRow(place, "query", used.query, attributes, {
-            row,
-            batch: attributeRows,
-            length: rows,
-          }),
-          key: attributesOfRow(place, "key", used.key, attributes, {
-            row,
-            batch: attributeRows,
-            length: keys,
-          }),
-        }
-      : noAttributes,
-  );
+  return {
+    batch,
+    heads: all.some(({ variables }) => variables.has("head")) ? heads : 1,
+    rows: Array.from({ length: batch }, (_, row) => {
+      const which = Math.min(row, offsets.length - 1);
+      return {
+        expression: expressions[which]!,
+        queryOffset: offsets[which]!,
+        attributes: frames[Math.min(row, frames.length - 1)]!,
+      };
+    }),
+  };
+}
+
+/** The rows of a pattern's mask, made when asked for. */
+export function planMask(pattern: AttentionPattern, shape: MaskShape): MaskPlan {
+  const { queryRows, keyLength } = shape;
+  const { batch, heads, rows } = resolvePattern(pattern, shape);
   const frame: Frame = {
     query: 0,
     row: 0,
     head: 0,
     queryLength: 0,
-    keyLength: keys,
+    keyLength,
     keyStart: 0,
     keyStep: 1,
-    keyCount: keys,
+    keyCount: keyLength,
     attributes: noAttributes,
     run: 0,
   };
   return {
     batch,
-    heads: all.some(({ variables }) => variables.has("head")) ? heads : 1,
-    rows,
-    keys,
+    heads,
+    rows: queryRows,
+    keys: keyLength,
     fill(b, head, row, out, at) {
-      const which = Math.min(b, offsets.length - 1);
-      const offset = offsets[which]!;
-      frame.query = offset + row;
+      const { expression, queryOffset, attributes } = rows[b]!;
+      frame.query = queryOffset + row;
       frame.row = row;
       frame.head = head;
-      frame.queryLength = offset + rows;
-      frame.attributes = frames[Math.min(b, frames.length - 1)]!;
-      compileBoolean(expressions[which]!)(frame, out, at);
+      frame.queryLength = queryOffset + queryRows;
+      frame.attributes = attributes;
+      compileBoolean(expression)(frame, out, at);
     },
   };
 }

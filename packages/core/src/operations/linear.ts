@@ -1,8 +1,10 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { checkOneOf } from "../errors.ts";
+import { HeddleError, checkOneOf, checkShape } from "../errors.ts";
 import { defineOperation, run } from "../operation.ts";
 import type { Operation } from "../operation.ts";
+import type { MatrixLayout, PackedMatrix } from "../packing.ts";
+import { isDifferentiating } from "../tape.ts";
 import { activationGradient, activations, applyActivation } from "./activation.ts";
 import type { Activation } from "./activation.ts";
 import { checkFloats, checkFloatsOf, rowsOf, sumRows } from "./tensors.ts";
@@ -11,13 +13,35 @@ import { checkFloats, checkFloatsOf, rowsOf, sumRows } from "./tensors.ts";
 export interface LinearCall {
   /** [..., N] */
   readonly x: Tensor;
-  /** [M, N] in layout `linear` (torch.nn.Linear), [N, M] in layout `conv1d` (GPT-2). */
-  readonly weight: Tensor;
+  /** [M, N] in layout `linear` (torch.nn.Linear), [N, M] in layout `conv1d` (GPT-2), or packed from one of them. */
+  readonly weight: Tensor | PackedMatrix;
   /** [M] */
   readonly bias?: Tensor;
-  /** @default "linear" */
-  readonly layout?: "linear" | "conv1d";
+  /** @default "linear", or that of a packed weight */
+  readonly layout?: MatrixLayout;
   readonly activation?: Activation;
+}
+
+function checkWeight({ x, weight, bias, layout }: LinearCall): void {
+  if ("kind" in weight && isDifferentiating())
+    throw new HeddleError(
+      "invalid-state",
+      "linear: weight must be plain while differentiating, since no gradient flows through a packed one",
+    );
+  const kept = "kind" in weight ? weight.layout : (layout ?? "linear");
+  if ("kind" in weight) checkOneOf("linear: layout", layout ?? kept, [kept]);
+  const width = x.shape.at(-1)!;
+  const shape = kept === "linear" ? [null, width] : [width, null];
+  if ("kind" in weight) checkShape("linear: weight", weight.shape, shape);
+  else checkFloatsOf("linear: weight", weight, shape);
+  if (bias) checkFloatsOf("linear: bias", bias, [weight.shape[kept === "linear" ? 0 : 1]!]);
+}
+
+/** The weight as [N, M]. */
+function columns({ weight, layout }: LinearCall): Tensor {
+  const plain = "kind" in weight ? weight.packing.unpack(weight) : weight;
+  const kept = "kind" in weight ? weight.layout : layout;
+  return kept === "conv1d" ? plain : tf.transpose(plain);
 }
 
 const matrix = (x: Tensor): Tensor => tf.reshape(x, [rowsOf(x.shape), x.shape.at(-1)!]);
@@ -27,17 +51,17 @@ export const linearOperation: Operation<LinearCall> = defineOperation<LinearCall
   name: "linear",
   tensors: ["x", "weight", "bias"],
   needs: ["x", "weight"],
-  validate({ x, weight, bias, layout = "linear", activation }) {
+  validate(call) {
+    const { x, layout = "linear", activation } = call;
     checkOneOf("linear: layout", layout, ["linear", "conv1d"]);
     checkFloats("linear: x", x, 1);
-    const width = x.shape.at(-1)!;
-    checkFloatsOf("linear: weight", weight, layout === "linear" ? [null, width] : [width, null]);
-    if (bias) checkFloatsOf("linear: bias", bias, [weight.shape[layout === "linear" ? 0 : 1]!]);
+    checkWeight(call);
     if (activation !== undefined) checkOneOf("linear: activation", activation, activations);
   },
   // tfjs's matMul is fast on WASM only for plain matrices: transpose in a step of its own.
-  forward({ x, weight, bias, layout = "linear", activation }) {
-    const w = layout === "linear" ? tf.transpose(weight) : weight;
+  forward(call) {
+    const { x, bias, activation } = call;
+    const w = columns(call);
     const product = tf.matMul(matrix(x), w);
     const shape = [...x.shape.slice(0, -1), w.shape[1]!];
     const before = tf.reshape(bias ? tf.add(product, bias) : product, shape);
@@ -45,9 +69,10 @@ export const linearOperation: Operation<LinearCall> = defineOperation<LinearCall
     return { output: applyActivation(activation, before), saved: [before] };
   },
   gradient({ call: { x, weight, layout = "linear", activation }, saved, dy }) {
+    const w = weight as Tensor;
     const d = matrix(activation ? activationGradient(activation, saved[0]!, dy) : dy);
     return {
-      x: () => tf.reshape(tf.matMul(d, layout === "linear" ? weight : tf.transpose(weight)), x.shape),
+      x: () => tf.reshape(tf.matMul(d, layout === "linear" ? w : tf.transpose(w)), x.shape),
       weight: () =>
         layout === "linear" ? tf.matMul(tf.transpose(d), matrix(x)) : tf.matMul(tf.transpose(matrix(x)), d),
       bias: () => sumRows(d),

@@ -1,0 +1,48 @@
+/* exp, and what is made of it. */
+#ifndef EXP_H
+#define EXP_H
+
+#include "simd.h"
+
+/* V8 loads a constant vector from memory at each use; a splat of a float whose value the compiler cannot see stays in
+   a register (1.64 to 0.38 ns an element). */
+INLINE f32x4 hidden(float value) {
+  __asm__("" : "+r"(value));
+  return SPLAT(value);
+}
+
+typedef struct {
+  f32x4 log2e, magic, ln2_high, ln2_low, c5, c4, c3, c2, c1, one, least;
+} ExpConstants;
+
+INLINE ExpConstants exp_constants(void) {
+  return (ExpConstants){
+      hidden(1.44269504f),     hidden(12582912.0f),    hidden(0.693145752f),   hidden(1.42860677e-6f),
+      hidden(8.2893677e-3f),   hidden(4.1895066e-2f),  hidden(1.66676521e-1f), hidden(4.99991506e-1f),
+      hidden(9.99999702e-1f),  hidden(1.0f),           hidden(-87.0f),
+  };
+}
+
+/* exp(x) for x <= 88, 0 below -87, within 2 units in the last place: x = n ln 2 + f, where adding the magic number
+   rounds x / ln 2 to an integer that then sits in the low bits; a polynomial of degree 5 for exp(f); n is added to the
+   exponent. NaN stays NaN. */
+INLINE f32x4 exp4(f32x4 x, const ExpConstants *c) {
+  f32x4 inside = wasm_f32x4_lt(x, c->least);
+  f32x4 t = FMA(x, c->log2e, c->magic);
+  f32x4 n = SUB(t, c->magic);
+  f32x4 f = NFMA(n, c->ln2_low, NFMA(n, c->ln2_high, x));
+  f32x4 p = FMA(c->c5, f, c->c4);
+  p = FMA(p, f, c->c3);
+  p = FMA(p, f, c->c2);
+  p = FMA(p, f, c->c1);
+  p = FMA(p, f, c->one);
+  return wasm_v128_andnot(wasm_i32x4_add(p, wasm_i32x4_shl(t, 23)), inside);
+}
+
+/* 1 / (1 + exp(-x)). */
+INLINE f32x4 sigmoid4(f32x4 x, const ExpConstants *c) {
+  f32x4 e = exp4(wasm_f32x4_min(wasm_f32x4_neg(x), CONST(88.0f)), c);
+  return wasm_f32x4_div(c->one, ADD(c->one, e));
+}
+
+#endif

@@ -1,0 +1,51 @@
+import { linearCases, testKernel, useBackend } from "@heddle/conformance";
+import { activeBackend, createWeights, explain, linearOperation } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import { describe, expect, it } from "vitest";
+import { linearWasm, panels } from "./linear.ts";
+
+describe("linear on wasm", () => {
+  useBackend("wasm");
+  testKernel(linearOperation, linearWasm, linearCases);
+
+  it("comes with the backend, and explain names it", () => {
+    tf.tidy(() => {
+      const call = { x: tf.ones([2, 3]), weight: tf.ones([4, 3]) };
+      expect(explain(linearOperation, call).kernel).toBe("linear.f32.wasm.panels");
+    });
+  });
+
+  it.each(["linear", "conv1d"] as const)("unpacks the values that it packed: %s", async (layout) => {
+    const values = Float32Array.from({ length: 19 * 37 }, (_, i) => i + 0.5);
+    const plain = tf.tidy(() => {
+      const weight = tf.tensor2d(values, [19, 37]);
+      const packed = {
+        kind: "packed",
+        packing: panels,
+        layout,
+        shape: [19, 37],
+        values: panels.pack(weight, layout),
+      } as const;
+      return panels.unpack(packed);
+    });
+    expect(await plain.data()).toEqual(values);
+    plain.dispose();
+  });
+
+  it("packs a layer's weight once, in place of the plain one, and goes back to train", async () => {
+    const weights = createWeights({ seed: 3 });
+    const layer = weights.linear("a", { in: 24, out: 40 });
+    const x = tf.ones([3, 24]);
+    const before = activeBackend()!.memory().tensors;
+    const first = layer(x);
+    expect(activeBackend()!.memory().tensors - before).toBe(3);
+    const second = layer(x);
+    expect(await second.data()).toEqual(await first.data());
+    const { tensor } = weights.all.get("a.weight")!;
+    expect(activeBackend()!.memory().tensors - before).toBe(4);
+    expect(tensor().shape).toEqual([40, 24]);
+    expect(activeBackend()!.memory().tensors - before).toBe(4);
+    tf.dispose([x, first, second]);
+    weights.dispose();
+  });
+});

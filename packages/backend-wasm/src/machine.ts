@@ -1,0 +1,133 @@
+/** Our kernels in the memory of tfjs's WASM backend. */
+import { HeddleError } from "@heddle/core";
+import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { kernelBinary } from "./instruction-set.ts";
+import type { InstructionSet } from "./instruction-set.ts";
+
+/** What kernels for the operations are written against. */
+export interface Machine {
+  readonly instructions: InstructionSet;
+  readonly tile: Tile;
+  /** tfjs's memory, which the kernels share. */
+  readonly memory: WebAssembly.Memory;
+  /** A place in the heap, at a multiple of 8. */
+  allocate(bytes: number): number;
+  free(address: number): void;
+  /** Byte address of a tensor's values. A tensor on another backend is moved, which allocates. */
+  address(tensor: Tensor): number;
+  /** A new float32 tensor for a kernel to fill; until then its values are whatever was there. */
+  output(shape: readonly number[]): Tensor;
+  /**
+   * Runs a kernel: its functions `<kernel>_units` and `<kernel>_scratch` (if there is one) tell how many units of work
+   * the task has and how many bytes a worker needs for itself; `<kernel>` does the units.
+   */
+  run(kernel: string, task: readonly Word[]): void;
+}
+
+/** A field of a task, as its struct in C has it: an integer, an address, or a float from {@link float}. */
+export type Word = number;
+
+/** The shape of the tiles that matrix products hold in registers. */
+export interface Tile {
+  readonly rows: 4 | 6;
+  readonly columns: 8 | 16;
+}
+
+const pun = new DataView(new ArrayBuffer(4));
+
+/** A float as a word. */
+export function float(value: number): Word {
+  pun.setFloat32(0, value);
+  return pun.getInt32(0);
+}
+
+/** More words than any task has. */
+const TASK_WORDS = 64;
+/** Bytes of a line of the cache. */
+const LINE = 64;
+
+/** What tfjs's types leave out of the module that Emscripten made. */
+interface Heap {
+  readonly asm: { readonly memory?: WebAssembly.Memory };
+  readonly wasmMemory?: WebAssembly.Memory;
+  _malloc(bytes: number): number;
+  _free(address: number): void;
+}
+
+/** A place in the heap of at least so many bytes; what was there is lost when it grows. */
+function growing(heap: Heap): (bytes: number) => number {
+  let [allocated, address, size] = [0, 0, 0];
+  return (bytes) => {
+    if (bytes <= size) return address;
+    if (allocated !== 0) heap._free(allocated);
+    [allocated, size] = [heap._malloc(bytes + LINE) >>> 0, bytes];
+    if (allocated === 0) {
+      size = 0;
+      throw noRoom(bytes);
+    }
+    return (address = Math.ceil(allocated / LINE) * LINE);
+  };
+}
+
+function noRoom(bytes: number): HeddleError {
+  return new HeddleError(
+    "invalid-state",
+    `wasm: heap must have room for ${bytes} more bytes (it ends at 4 GiB), got none. Dispose tensors, or take a smaller batch`,
+  );
+}
+
+const machines = new WeakMap<object, Machine>();
+
+/** The machine of the active backend. */
+export function machine(): Machine {
+  const found = machines.get(tf.backend());
+  if (!found)
+    throw new HeddleError(
+      "invalid-state",
+      "wasm: backend must be started by startBackend(wasm()), got tfjs's own",
+    );
+  return found;
+}
+
+/** Puts the kernels into a backend's memory, where {@link machine} finds them while the backend is active. */
+export async function installMachine(backend: BackendWasm, instructions: InstructionSet): Promise<Machine> {
+  const emscripten: object = backend.wasm;
+  const heap = emscripten as Heap;
+  const memory = heap.asm.memory ?? heap.wasmMemory!;
+  const { instance } = await WebAssembly.instantiate(await kernelBinary(instructions), { env: { memory } });
+  const kernels = instance.exports as Record<string, (...words: number[]) => number>;
+  const allocate = (bytes: number): number => {
+    const address = heap._malloc(bytes) >>> 0;
+    if (address === 0) throw noRoom(bytes);
+    return address;
+  };
+  const task = growing(heap)(4 * TASK_WORDS);
+  const scratchOf = growing(heap);
+  const installed: Machine = {
+    instructions,
+    memory,
+    allocate,
+    free: (address) => heap._free(address),
+    // 4 x 8 without FMA: the product takes a register more (wasm.md).
+    tile: { rows: instructions === "relaxed" ? 6 : 4, columns: 8 },
+    address: ({ dataId }) => backend.dataIdMap.get(dataId).memoryOffset >>> 0,
+    output(shape) {
+      const info = backend.makeOutput([...shape], "float32");
+      const { memoryOffset } = backend.dataIdMap.get(info.dataId);
+      if (memoryOffset === 0) {
+        backend.disposeData(info.dataId);
+        throw noRoom(4 * tf.util.sizeFromShape(info.shape));
+      }
+      return tf.engine().makeTensorFromTensorInfo(info);
+    },
+    run(kernel, words) {
+      new Int32Array(memory.buffer, task, words.length).set(words);
+      const scratch = kernels[`${kernel}_scratch`]?.(task) ?? 0;
+      kernels[kernel]!(task, 0, kernels[`${kernel}_units`]!(task), scratchOf(scratch));
+    },
+  };
+  machines.set(backend, installed);
+  return installed;
+}

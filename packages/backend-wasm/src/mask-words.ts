@@ -1,0 +1,69 @@
+import { emitMask, tableBytes, tileArguments } from "@heddle/attention";
+import type { EmittedWasm, PatternRow, StridedRange } from "@heddle/attention";
+import type { Machine } from "./machine.ts";
+
+type Expression = PatternRow["expression"];
+
+/** The part of a call that a tile's mask depends on. */
+export interface MaskContext extends PatternRow {
+  readonly head: number;
+  readonly queryLength: number;
+  readonly keyLength: number;
+}
+
+const emitted = new WeakMap<Expression, EmittedWasm>();
+
+function emit(expression: Expression): EmittedWasm {
+  const module = emitted.get(expression) ?? emitMask(expression);
+  emitted.set(expression, module);
+  return module;
+}
+
+/** Makes masks of tiles by the module that is emitted for an expression; the one who asks for it disposes it. */
+export interface MaskWords {
+  /** A word of 64 bits for each query of a tile of at most 64 keys, as pairs of 32 bits. */
+  of(queries: StridedRange, keys: StridedRange): Uint32Array;
+  dispose(): void;
+}
+
+/** Masks of the tiles of one head of one batch row. */
+export function maskWords(machine: Machine, context: MaskContext, greatestQueries: number): MaskWords {
+  const { memory, allocate, free } = machine;
+  const { bytes, layout } = emit(context.expression);
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
+  const mask = instance.exports["mask"] as (...args: number[]) => number;
+  const values = layout.attributes.map(({ of, name }) => context.attributes[of][name] ?? new Int32Array());
+  const tables = tableBytes(layout);
+  const lengths = [8 * greatestQueries, 4 * values.length, ...values.map(({ byteLength }) => byteLength)];
+  const block = allocate(lengths.reduce((sum, length) => sum + length, tables.byteLength));
+  const places: number[] = [];
+  lengths.reduce((at, length) => (places.push(at), at + length), block);
+  const [out, list, ...attributes] = places as [number, number, ...number[]];
+  const end = block + lengths.reduce((sum, length) => sum + length, 0);
+  new Int32Array(memory.buffer, list, attributes.length).set(attributes);
+  values.forEach((array, i) => new Int32Array(memory.buffer, attributes[i]!, array.length).set(array));
+  new Uint8Array(memory.buffer, end, tables.length).set(tables);
+  const { head, queryLength, keyLength, queryOffset } = context;
+  return {
+    of(queries, keys) {
+      const given: Readonly<Record<(typeof tileArguments)[number], number>> = {
+        queryStart: queries.start,
+        queryStep: queries.step,
+        queryCount: queries.count,
+        keyStart: keys.start,
+        keyStep: keys.step,
+        keyCount: keys.count,
+        head,
+        queryLength,
+        keyLength,
+        queryOffset,
+        attributes: list,
+        tables: end,
+        lookups: 0,
+      };
+      mask(out, ...tileArguments.map((name) => given[name]));
+      return new Uint32Array(memory.buffer, out, 2 * queries.count).slice();
+    },
+    dispose: () => free(block),
+  };
+}

@@ -1,0 +1,109 @@
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { and, bigBird, causal, dilated, full, padding, slidingWindow, strided } from "@heddle/attention";
+import type { AttentionCall, AttentionPattern } from "@heddle/attention";
+import { randomStream } from "@heddle/core";
+import { patternSamples } from "./pattern-samples.ts";
+import { drawAttributes } from "./random-attention.ts";
+import type { AttentionSizes } from "./random-attention.ts";
+import type { KernelCase } from "./test-kernel.ts";
+
+type Settings = Pick<AttentionCall, "queryOffset" | "keyLength" | "scale">;
+
+interface Drawn extends Partial<AttentionSizes>, Settings {
+  readonly name: string;
+  readonly pattern: AttentionPattern;
+  /** Factor of the queries. @default 1 */
+  readonly size?: number;
+}
+
+function draw({ name: _, pattern, size = 1, queryOffset, keyLength, scale, ...sizes }: Drawn): AttentionCall {
+  const {
+    batch = 1,
+    heads = 4,
+    keyHeads = heads,
+    queries = 70,
+    keys = queries,
+    width = 8,
+    valueWidth = width,
+  } = sizes;
+  const drawn = (path: string, ...shape: number[]): Tensor =>
+    tf.tensor(randomStream({ seed: 4, path }).normals(shape.reduce((a, b) => a * b, 1)), shape);
+  return {
+    q: tf.mul(drawn("q", batch, heads, queries, width), size),
+    k: drawn("k", batch, keyHeads, keys, width),
+    v: drawn("v", batch, keyHeads, keys, valueWidth),
+    pattern,
+    attributes: drawAttributes(batch, queries, keyLength ?? keys),
+    ...(queryOffset !== undefined && { queryOffset }),
+    ...(keyLength !== undefined && { keyLength }),
+    ...(scale !== undefined && { scale }),
+  };
+}
+
+const cases: readonly Drawn[] = [
+  ...patternSamples.map((pattern) => ({
+    name: `${pattern.name} ${JSON.stringify(pattern.options)}`,
+    pattern,
+  })),
+  { name: "one query, one key", pattern: full(), queries: 1, heads: 1, width: 1 },
+  { name: "two rows of a batch, padded", pattern: and(padding(), causal()), batch: 2, queries: 33 },
+  {
+    name: "grouped queries, odd widths",
+    pattern: causal(),
+    heads: 6,
+    keyHeads: 2,
+    width: 13,
+    valueWidth: 21,
+  },
+  { name: "wide heads", pattern: full(), heads: 2, queries: 26, width: 256, valueWidth: 130 },
+  {
+    name: "more keys than queries",
+    pattern: slidingWindow({ before: 9 }),
+    queries: 30,
+    keys: 130,
+    queryOffset: 100,
+  },
+  { name: "fewer keys than queries", pattern: full(), queries: 50, keys: 3 },
+  { name: "an offset a row", pattern: causal(), batch: 3, queries: 5, keys: 200, queryOffset: [0, 190, 64] },
+  {
+    name: "one query of a long cache",
+    pattern: causal(),
+    queries: 1,
+    keys: 150,
+    keyLength: 131,
+    queryOffset: 130,
+  },
+  {
+    name: "two queries, odd width",
+    pattern: slidingWindow({ before: 70 }),
+    queries: 2,
+    keys: 99,
+    queryOffset: 90,
+    width: 7,
+  },
+  { name: "a capacity beyond the keys", pattern: causal(), queries: 40, keys: 90, keyLength: 40 },
+  { name: "rows that see nothing", pattern: slidingWindow({ before: 2 }), queries: 60, keys: 20 },
+  { name: "extreme scores", pattern: causal(), size: 1e4, queries: 40 },
+  { name: "scores that are denormal", pattern: full(), size: 1e-41, queries: 30 },
+  { name: "a scale", pattern: full(), scale: -3, queries: 30 },
+  {
+    name: "dilated, many tiles",
+    pattern: dilated({ window: { before: 40 }, dilation: 4 }),
+    queries: 300,
+    heads: 2,
+  },
+  { name: "strided, many tiles", pattern: strided({ stride: 16 }), queries: 300, heads: 2 },
+  {
+    name: "BigBird, many tiles",
+    pattern: bigBird({ block: 16, window: 1, global: 1, random: 2, seed: 3 }),
+    queries: 320,
+    heads: 2,
+  },
+];
+
+/** Calls of `attentionOperation` for the kernels of every backend: no modifiers, no dropout. */
+export const attentionCases: readonly KernelCase<AttentionCall>[] = cases.map((drawn) => ({
+  name: drawn.name,
+  make: () => draw(drawn),
+}));

@@ -1,0 +1,68 @@
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { activeBackend, randomStream } from "@heddle/core";
+import type { Activation, LinearCall, MatrixLayout } from "@heddle/core";
+import type { KernelCase } from "./test-kernel.ts";
+
+interface LinearShape {
+  readonly rows: readonly number[];
+  readonly into: number;
+  readonly out: number;
+  readonly layout?: MatrixLayout;
+  readonly bias?: boolean;
+  readonly activation?: Activation;
+  /** The weight in the layout of the active backend. */
+  readonly packed?: boolean;
+}
+
+const drawn = (path: string, shape: readonly number[], scale = 1): Tensor =>
+  tf.mul(
+    tf.tensor(randomStream({ seed: 11, path }).normals(shape.reduce((a, b) => a * b, 1)), [...shape]),
+    scale,
+  );
+
+function callOf({
+  rows,
+  into,
+  out,
+  layout = "linear",
+  bias = true,
+  activation,
+  packed,
+}: LinearShape): LinearCall {
+  const weight = drawn("weight", layout === "linear" ? [out, into] : [into, out], 1 / Math.sqrt(into));
+  const packing = packed ? activeBackend()?.packing : undefined;
+  return {
+    x: drawn("x", [...rows, into]),
+    weight: packing
+      ? { kind: "packed", packing, layout, shape: weight.shape, values: packing.pack(weight, layout) }
+      : weight,
+    layout,
+    ...(bias && { bias: drawn("bias", [out]) }),
+    ...(activation && { activation }),
+  };
+}
+
+const shapes: readonly LinearShape[] = [
+  { rows: [1], into: 1, out: 1 },
+  { rows: [1], into: 7, out: 5 },
+  { rows: [1], into: 64, out: 48, activation: "gelu" },
+  { rows: [2, 3], into: 13, out: 17, bias: false },
+  { rows: [5], into: 3, out: 16 },
+  { rows: [7], into: 96, out: 33, activation: "relu" },
+  { rows: [2, 50], into: 31, out: 19, activation: "gelu_new" },
+  { rows: [97], into: 8, out: 8, activation: "silu" },
+  { rows: [193], into: 40, out: 72, activation: "tanh" },
+  { rows: [4], into: 1030, out: 9 },
+  { rows: [13], into: 600, out: 130, activation: "gelu" },
+];
+
+/** Calls of `linearOperation` for the kernels of every backend: both layouts, plain and in the backend's packing. */
+export const linearCases: readonly KernelCase<LinearCall>[] = shapes.flatMap((shape) =>
+  (["linear", "conv1d"] as const).flatMap((layout) =>
+    [false, true].map((packed) => ({
+      name: `[${[...shape.rows, shape.into].join(", ")}] to ${shape.out}, ${layout}${shape.bias === false ? ", no bias" : ""}${shape.activation ? `, ${shape.activation}` : ""}${packed ? ", packed" : ""}`,
+      make: () => callOf({ ...shape, layout, packed }),
+    })),
+  ),
+);

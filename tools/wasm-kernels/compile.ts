@@ -1,0 +1,58 @@
+import { commands } from "@yowasp/clang";
+
+/** One way to compile the kernels. */
+export interface Variant {
+  readonly name: string;
+  readonly flags: readonly string[];
+}
+
+/** By the instructions that an engine must know. */
+export const variants: readonly Variant[] = [
+  { name: "simd", flags: ["-msimd128"] },
+  { name: "relaxed-simd", flags: ["-msimd128", "-mrelaxed-simd", "-DRELAXED"] },
+];
+
+const flags = [
+  "--target=wasm32-unknown-unknown",
+  "-std=c17",
+  "-nostdlib",
+  "-ffreestanding",
+  "-O3",
+  "-Wall",
+  "-Wextra",
+  "-Werror",
+  "-Wno-unused-parameter",
+  // No stack: the linker would put it at low addresses, which are tfjs's data.
+  "-Wframe-larger-than=0",
+  // Loop strength reduction turns the accumulators' addresses into so many variables that V8 spills.
+  "-mllvm",
+  "-disable-lsr",
+  "-Wl,--no-entry",
+  "-Wl,--import-memory",
+  "-Wl,--strip-all",
+];
+
+/** Compiles `kernels.c` of the sources, by name. Throws what clang printed when it fails. */
+export async function compile(
+  sources: Readonly<Record<string, string>>,
+  variant: Variant,
+): Promise<Uint8Array<ArrayBuffer>> {
+  let printed = "";
+  const print = (bytes: Uint8Array | null): void => {
+    if (bytes) printed += new TextDecoder().decode(bytes);
+  };
+  let out: Awaited<ReturnType<(typeof commands)["clang"]>>;
+  try {
+    out = await commands.clang(
+      [...flags, ...variant.flags, "-o", "kernels.wasm", "kernels.c"],
+      { ...sources },
+      { stdout: print, stderr: print, fetchProgress: () => undefined },
+    );
+  } catch (error) {
+    // Not as the cause, which would print all the sources.
+    throw new Error(`kernels, ${variant.name}: ${printed || String(error)}`);
+  }
+  const binary = out?.["kernels.wasm"];
+  if (!(binary instanceof Uint8Array)) throw new Error(`kernels, ${variant.name}: no binary. ${printed}`);
+  return new Uint8Array(binary);
+}
