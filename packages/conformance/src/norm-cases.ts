@@ -1,0 +1,52 @@
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { randomStream } from "@heddle/core";
+import type { LayerNormCall, RmsNormCall } from "@heddle/core";
+import type { KernelCase } from "./test-kernel.ts";
+
+const drawn = (path: string, ...shape: number[]): Tensor =>
+  tf.tensor(randomStream({ seed: 12, path }).normals(shape.reduce((a, b) => a * b, 1)), shape);
+
+const shapes: readonly (readonly number[])[] = [
+  [1],
+  [3, 1],
+  [5, 3],
+  [2, 7, 31],
+  [1, 64],
+  [40, 100],
+  [17, 768],
+];
+
+interface NormInput {
+  readonly name: string;
+  readonly x: () => Tensor;
+  readonly epsilon?: number;
+}
+
+const inputs: readonly NormInput[] = [
+  ...shapes.map((shape) => ({ name: `[${shape.join(", ")}]`, x: () => drawn("x", ...shape) })),
+  { name: "an epsilon", x: () => drawn("x", 3, 20), epsilon: 0.5 },
+  { name: "a mean far from 0", x: () => tf.add(drawn("x", 4, 50), 10) },
+  { name: "large values", x: () => tf.mul(drawn("x", 4, 50), 1e4) },
+  { name: "a row of one value", x: () => tf.fill([2, 24], 3) },
+];
+
+/** Calls of `layerNormOperation` for the kernels of every backend. */
+export const layerNormCases: readonly KernelCase<LayerNormCall>[] = inputs.map(({ name, x, epsilon }) => ({
+  name,
+  make: () => {
+    const input = x();
+    const width = input.shape.at(-1)!;
+    const call = { x: input, weight: drawn("weight", width), bias: drawn("bias", width) };
+    return { ...call, ...(epsilon !== undefined && { epsilon }) };
+  },
+}));
+
+/** Calls of `rmsNormOperation` for the kernels of every backend. */
+export const rmsNormCases: readonly KernelCase<RmsNormCall>[] = layerNormCases.map(({ name, make }) => ({
+  name,
+  make: () => {
+    const { bias: _, ...call } = make();
+    return call;
+  },
+}));
