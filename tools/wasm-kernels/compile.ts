@@ -1,4 +1,4 @@
-import { commands } from "@yowasp/clang";
+import { commands, runLLVM } from "@yowasp/clang";
 
 /** One way to compile the kernels. */
 export interface Variant {
@@ -29,6 +29,8 @@ const flags = [
   "-disable-lsr",
   "-Wl,--no-entry",
   "-Wl,--import-memory",
+  // Emitted modules are called through it.
+  "-Wl,--import-table",
   "-Wl,--strip-all",
 ];
 
@@ -41,12 +43,14 @@ export async function compile(
   const print = (bytes: Uint8Array | null): void => {
     if (bytes) printed += new TextDecoder().decode(bytes);
   };
+  // Loads the compiler; without this the next call prints how far it is.
+  await runLLVM(undefined, {}, { fetchProgress: () => undefined });
   let out: Awaited<ReturnType<(typeof commands)["clang"]>>;
   try {
     out = await commands.clang(
       [...flags, ...variant.flags, "-o", "kernels.wasm", "kernels.c"],
       { ...sources },
-      { stdout: print, stderr: print, fetchProgress: () => undefined },
+      { stdout: print, stderr: print },
     );
   } catch (error) {
     // Not as the cause, which would print all the sources.

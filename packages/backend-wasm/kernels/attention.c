@@ -29,6 +29,32 @@ typedef struct {
   const Tile *tiles;
 } Plan;
 
+/* A tensor that a modifier looks up, [batch or 1, heads or 1, queries or 1, length]; a stride of 0 repeats. */
+typedef struct {
+  const float *values;
+  int batch_stride, head_stride, row_stride, length;
+} Lookup;
+
+/* The same for one head of one batch row, as emitted modules read it. */
+typedef struct {
+  const float *values;
+  int row_stride, length;
+} RowLookup;
+
+/* `modify` of an emitted module: @heddle/attention, emit-wasm.ts. A pointer is a slot of the imported table. */
+typedef void (*Modify)(const float *scores, float *out, int stride, int query_start, int query_step, int query_count,
+                       int key_start, int key_step, int key_count, int head, int query_length, int key_length,
+                       int query_offset, const int *attributes, const uint8_t *tables, const RowLookup *lookups);
+
+typedef struct {
+  Modify modify;
+  const Lookup *lookups;
+  int lookup_count;
+  const int *attributes; /* [batch or 1, attributes]: addresses of the values */
+  int attribute_stride;
+  const uint8_t *tables;
+} Modifier;
+
 typedef struct {
   const float *q; /* [batch, heads, queries, d] */
   const float *k; /* [batch, key_heads, capacity, d] */
@@ -40,6 +66,10 @@ typedef struct {
   int key_tiles; /* the most that a plan has */
   float scale;
   int columns, tile_rows; /* the tile of products, measured at start */
+  int key_length;
+  const int *query_offsets; /* [batch]: position of the first query */
+  const Modifier *modifiers;
+  int modifier_count, lookup_count; /* lookups of all modifiers together */
 } AttentionTask;
 
 /* A worker's own memory, one part after the other. */
@@ -51,6 +81,7 @@ typedef struct {
   float *query;  /* [d to a multiple of 4]: one scaled query */
   float *k;      /* [key_tiles, KEYS / columns, d, columns], scaled */
   float *v;      /* [capacity, e to a multiple of 16], where e is none */
+  RowLookup *lookups; /* [lookup_count] */
 } Own;
 
 INLINE int padded(int width) { return up_to_multiple(width, 16); }
@@ -58,7 +89,8 @@ INLINE int padded(int width) { return up_to_multiple(width, 16); }
 static int own_floats(const AttentionTask *t) {
   int v = t->e % t->columns ? t->capacity * padded(t->e) : 0;
   int k = t->queries >= PACKED_FROM ? t->key_tiles * KEYS * t->d : 0;
-  return QUERIES * (KEYS + padded(t->e) + 3) + 16 + padded(t->d) + k + v;
+  int lookups = t->lookup_count * (int)(sizeof(RowLookup) / sizeof(float));
+  return QUERIES * (KEYS + padded(t->e) + 3) + 16 + padded(t->d) + k + v + lookups;
 }
 
 INLINE Own carve(const AttentionTask *t, float *from) {
@@ -72,6 +104,7 @@ INLINE Own carve(const AttentionTask *t, float *from) {
   own.most = own.v + (t->e % t->columns ? t->capacity * padded(t->e) : 0);
   own.total = own.most + QUERIES;
   own.shrink = own.total + QUERIES;
+  own.lookups = (RowLookup *)(own.shrink + QUERIES);
   return own;
 }
 
@@ -125,6 +158,33 @@ NOINLINE void score_row(const float *query, const float *k, int stride, int coun
     f32x4 c0, c1, c2, c3;
     turn4(a, b, c, e, &c0, &c1, &c2, &c3);
     STORE(scores + j, ADD(ADD(c0, c1), ADD(c2, c3)));
+  }
+}
+
+/* The lookups of all modifiers for one head of one batch row. */
+static void place_lookups(const AttentionTask *t, RowLookup *to, int batch, int head) {
+  for (int m = 0; m < t->modifier_count; m++)
+    for (int i = 0; i < t->modifiers[m].lookup_count; i++, to++) {
+      Lookup of = t->modifiers[m].lookups[i];
+      to->values = of.values + (long)batch * of.batch_stride + (long)head * of.head_stride;
+      to->row_stride = of.row_stride;
+      to->length = of.length;
+    }
+}
+
+/* The modifiers one after the other, each within ±1e29 as in the reference, so that none gives an infinite score. */
+static void modify_scores(const AttentionTask *t, const Own *own, Range queries, Range keys, int batch, int head) {
+  const RowLookup *lookups = own->lookups;
+  int offset = t->query_offsets[batch];
+  f32x4 bound = CONST(1e29f);
+  for (int m = 0; m < t->modifier_count; m++) {
+    const Modifier *modifier = t->modifiers + m;
+    modifier->modify(own->scores, own->scores, KEYS, queries.start + offset, queries.step, queries.count, keys.start,
+                     keys.step, keys.count, head, offset + t->queries, t->key_length, offset,
+                     modifier->attributes + batch * modifier->attribute_stride, modifier->tables, lookups);
+    lookups += modifier->lookup_count;
+    for (int i = 0; i < queries.count * KEYS; i += 4)
+      STORE(own->scores + i, wasm_f32x4_max(wasm_f32x4_min(LOAD(own->scores + i), bound), wasm_f32x4_neg(bound)));
   }
 }
 
@@ -185,8 +245,8 @@ static void add_values(const AttentionTask *t, const Own *own, int rows, const f
 }
 
 /* One range of queries of one head. */
-static void attend(const AttentionTask *t, const Plan *plan, const Own *own, int number, const float *q, const float *k,
-                   const float *v, float *o) {
+static void attend(const AttentionTask *t, const Plan *plan, const Own *own, int number, int batch, int head,
+                   const float *q, const float *k, const float *v, float *o) {
   Range queries = plan->queries[number];
   int rows = queries.count, width = padded(t->e);
   int v_stride = t->e % t->columns ? width : t->e;
@@ -210,6 +270,7 @@ static void attend(const AttentionTask *t, const Plan *plan, const Own *own, int
         products(t->columns, rows, t->tile_rows, q, queries.step * t->d,
                  own->k + ((long)tile.keys * KEYS + first) * t->d, t->columns, own->scores + first, KEYS, t->d,
                  own->zeros, 0);
+    if (t->modifier_count > 0) modify_scores(t, own, queries, keys, batch, head);
     if (tile.mask)
       mask_scores(own->scores, rows, tile.mask);
     else if (keys.count < KEYS)
@@ -246,7 +307,8 @@ EXPORT(attention) void attention(const AttentionTask *t, int begin, int end, flo
     }
     packed = key_head;
     packed_plan = plan;
+    place_lookups(t, own.lookups, batch, head);
     for (int i = 0; i < plan->query_tiles; i++)
-      attend(t, plan, &own, i, t->q + (long)unit * t->queries * t->d, k, v, t->o + (long)unit * t->queries * t->e);
+      attend(t, plan, &own, i, batch, head, t->q + (long)unit * t->queries * t->d, k, v, t->o + (long)unit * t->queries * t->e);
   }
 }

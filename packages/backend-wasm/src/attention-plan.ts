@@ -4,6 +4,8 @@
  */
 import { checkAllowsSomething, densePermutation, resolvePattern, tilesOf } from "@heddle/attention";
 import type { AttentionPattern, MaskShape, PatternRow, StatusTile, StridedRange } from "@heddle/attention";
+import { HeapImage } from "./heap-image.ts";
+import type { LoadedImage, Place } from "./heap-image.ts";
 import type { Machine } from "./machine.ts";
 import { maskWords } from "./mask-words.ts";
 import type { MaskWords } from "./mask-words.ts";
@@ -20,6 +22,7 @@ export interface AttentionPlan {
   /** The most ranges of keys that a head has. */
   readonly keyTiles: number;
   readonly bytes: number;
+  free(): void;
 }
 
 /** The tiles of one head, masks as numbers in a list. */
@@ -72,18 +75,21 @@ function planHead(
     [],
   ];
   let [number, last]: [number, StridedRange | undefined] = [0, undefined];
-  for (const tile of tilesOf(expression, { ...shape, head, queryOffset, attributes }, TILE, modulus)) {
-    if (tile.queries !== last) {
-      last = tile.queries;
-      number = 0;
-      queries.push({ ...last, start: last.start - queryOffset });
-      first.push(tiles.length / 2);
+  try {
+    for (const tile of tilesOf(expression, { ...shape, head, queryOffset, attributes }, TILE, modulus)) {
+      if (tile.queries !== last) {
+        last = tile.queries;
+        number = 0;
+        queries.push({ ...last, start: last.start - queryOffset });
+        first.push(tiles.length / 2);
+      }
+      if (queries.length === 1) keys.push(tile.keys);
+      if (tile.status !== "none") tiles.push(number, tile.status === "all" ? -1 : maskOf(tile));
+      number++;
     }
-    if (queries.length === 1) keys.push(tile.keys);
-    if (tile.status !== "none") tiles.push(number, tile.status === "all" ? -1 : maskOf(tile));
-    number++;
+  } finally {
+    words?.dispose();
   }
-  words?.dispose();
   return { queries, keys, first: [...first, tiles.length / 2], tiles };
 }
 
@@ -105,55 +111,39 @@ export function planAttention(machine: Machine, pattern: AttentionPattern, shape
     shape,
     plans.some(({ tiles }) => tiles.length > 0),
   );
+  const [{ bytes, free }, address] = place(machine, plans, pool.masks);
   return {
-    ...place(machine, plans, pool.masks),
+    address,
+    bytes,
+    free,
     strides: [batch === 1 ? 0 : heads, heads === 1 ? 0 : 1],
     keyTiles: Math.max(...plans.map(({ keys }) => keys.length)),
   };
 }
 
-const RANGE_WORDS = 3;
-const PLAN_WORDS = 6;
-
-/** Writes plans into the heap: their addresses, their structs, what those point to, and the masks in the end. */
+/** Plans as structs in the heap, and the list of their addresses. */
 function place(
-  { memory, allocate }: Machine,
+  machine: Machine,
   plans: readonly HeadPlan[],
   masks: readonly Uint32Array[],
-): Pick<AttentionPlan, "address" | "bytes"> {
-  const bodyWords = ({ queries, keys, first, tiles }: HeadPlan): number =>
-    RANGE_WORDS * (queries.length + keys.length) + first.length + tiles.length;
-  const words = plans.reduce((sum, plan) => sum + 1 + PLAN_WORDS + bodyWords(plan), 0);
-  const maskStart = words + (words % 2);
-  const bytes = 4 * (maskStart + masks.length * 2 * TILE.queries);
-  const address = allocate(bytes);
-  const heap = new Int32Array(memory.buffer, address, bytes / 4);
-  const addressOf = (word: number): number => address + 4 * word;
-  let at = plans.length * (1 + PLAN_WORDS);
-  const put = (values: readonly number[]): number => {
-    heap.set(values, at);
-    at += values.length;
-    return addressOf(at - values.length);
-  };
-  const ranges = (list: readonly StridedRange[]): number[] =>
-    list.flatMap(({ start, step, count }) => [start, step, count]);
-  plans.forEach(({ queries, keys, first, tiles }, i) => {
-    const struct = plans.length + i * PLAN_WORDS;
-    heap[i] = addressOf(struct);
-    const placed = tiles.map((value, at) => {
-      if (at % 2 === 0) return value;
-      return value < 0 ? 0 : addressOf(maskStart + value * 2 * TILE.queries);
-    });
-    const parts = [
+): [LoadedImage, number] {
+  const image = new HeapImage();
+  const bits = masks.map((mask) => image.put(mask));
+  const ranges = (list: readonly StridedRange[]): Place =>
+    image.put(list.flatMap(({ start, step, count }) => [start, step, count]));
+  const structs = plans.map(({ queries, keys, first, tiles }) => {
+    // Every second word of the tiles is a mask's number; all pairs allowed is address 0.
+    const words = tiles.map((word, i) => (i % 2 === 0 ? word : word < 0 ? 0 : bits[word]!));
+    return image.put([
       queries.length,
       keys.length,
-      put(ranges(queries)),
-      put(ranges(keys)),
-      put(first),
-      put(placed),
-    ];
-    heap.set(parts, struct);
+      ranges(queries),
+      ranges(keys),
+      image.put(first),
+      image.put(words),
+    ]);
   });
-  masks.forEach((mask, i) => heap.set(mask, maskStart + i * 2 * TILE.queries));
-  return { address, bytes };
+  const list = image.put(structs);
+  const loaded = image.load(machine);
+  return [loaded, loaded.addressOf(list)];
 }

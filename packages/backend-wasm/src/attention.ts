@@ -2,6 +2,7 @@ import { attentionOperation, copyMaskShape, maskShapeOf, sameMaskShape } from "@
 import type { AttentionCall, AttentionPattern, MaskShape } from "@heddle/attention";
 import { kernel } from "@heddle/core";
 import type { Kernel } from "@heddle/core";
+import { placeModifiers } from "./attention-modifiers.ts";
 import { planAttention } from "./attention-plan.ts";
 import type { AttentionPlan } from "./attention-plan.ts";
 import { float, machine } from "./machine.ts";
@@ -29,7 +30,7 @@ function planOf(owner: Machine, pattern: AttentionPattern, shape: MaskShape): At
   const found = at >= 0 ? plans.splice(at, 1)[0]! : undefined;
   const entry = found ?? { pattern, shape: copyMaskShape(shape), plan: planAttention(owner, pattern, shape) };
   plans.unshift(entry);
-  while (plans.length > PLANS_KEPT) owner.free(plans.pop()!.plan.address);
+  while (plans.length > PLANS_KEPT) plans.pop()!.plan.free();
   return entry.plan;
 }
 
@@ -37,10 +38,9 @@ function planOf(owner: Machine, pattern: AttentionPattern, shape: MaskShape): At
 export const attentionWasm: Kernel<AttentionCall> = kernel(attentionOperation, {
   name: "attention.f32.wasm.tile24x64",
   backend: "wasm",
-  unsupported({ q, v, modifiers = [], dropout }) {
+  unsupported({ q, v, dropout }) {
     const widest = Math.max(q.shape[3]!, v.shape[3]!);
     return [
-      ...(modifiers.length > 0 ? ["it has no score modifiers"] : []),
       ...(dropout && dropout.rate > 0 ? ["it has no dropout"] : []),
       ...(widest > GREATEST_WIDTH ? [`heads of ${widest} are wider than ${GREATEST_WIDTH}`] : []),
     ];
@@ -50,8 +50,10 @@ export const attentionWasm: Kernel<AttentionCall> = kernel(attentionOperation, {
     const { q, k, v, pattern, scale = 1 / Math.sqrt(q.shape[3]!) } = call;
     const [batch, heads, queries, width] = q.shape as [number, number, number, number];
     const [, keyHeads, capacity, valueWidth] = v.shape as [number, number, number, number];
-    const plan = planOf(owner, pattern, maskShapeOf(call));
+    const shape = maskShapeOf(call);
+    const plan = planOf(owner, pattern, shape);
     const output = owner.output([batch, heads, queries, valueWidth]);
+    const modifiers = placeModifiers(owner, call, shape);
     owner.run("attention", [
       ...[q, k, v, output].map((tensor) => owner.address(tensor)),
       plan.address,
@@ -61,7 +63,13 @@ export const attentionWasm: Kernel<AttentionCall> = kernel(attentionOperation, {
       float(scale),
       owner.tile.columns,
       owner.tile.rows,
+      shape.keyLength,
+      modifiers.queryOffsets,
+      modifiers.address,
+      modifiers.count,
+      modifiers.lookups,
     ]);
+    modifiers.free();
     return { output };
   },
 });

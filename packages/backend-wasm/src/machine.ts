@@ -12,6 +12,8 @@ export interface Machine {
   readonly tile: Tile;
   /** tfjs's memory, which the kernels share. */
   readonly memory: WebAssembly.Memory;
+  /** The table through which the kernels call emitted modules. */
+  readonly table: WebAssembly.Table;
   /** A place in the heap, at a multiple of 8. */
   allocate(bytes: number): number;
   free(address: number): void;
@@ -96,7 +98,10 @@ export async function installMachine(backend: BackendWasm, instructions: Instruc
   const emscripten: object = backend.wasm;
   const heap = emscripten as Heap;
   const memory = heap.asm.memory ?? heap.wasmMemory!;
-  const { instance } = await WebAssembly.instantiate(await kernelBinary(instructions), { env: { memory } });
+  const table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });
+  const { instance } = await WebAssembly.instantiate(await kernelBinary(instructions), {
+    env: { memory, __indirect_function_table: table },
+  });
   const kernels = instance.exports as Record<string, (...words: number[]) => number>;
   const allocate = (bytes: number): number => {
     const address = heap._malloc(bytes) >>> 0;
@@ -108,6 +113,7 @@ export async function installMachine(backend: BackendWasm, instructions: Instruc
   const installed: Machine = {
     instructions,
     memory,
+    table,
     allocate,
     free: (address) => heap._free(address),
     // 4 x 8 without FMA: the product takes a register more (wasm.md).

@@ -1,5 +1,6 @@
 import { emitMask, tableBytes, tileArguments } from "@heddle/attention";
 import type { EmittedWasm, PatternRow, StridedRange } from "@heddle/attention";
+import { HeapImage } from "./heap-image.ts";
 import type { Machine } from "./machine.ts";
 
 type Expression = PatternRow["expression"];
@@ -28,21 +29,16 @@ export interface MaskWords {
 
 /** Masks of the tiles of one head of one batch row. */
 export function maskWords(machine: Machine, context: MaskContext, greatestQueries: number): MaskWords {
-  const { memory, allocate, free } = machine;
+  const { memory } = machine;
   const { bytes, layout } = emit(context.expression);
   const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
   const mask = instance.exports["mask"] as (...args: number[]) => number;
   const values = layout.attributes.map(({ of, name }) => context.attributes[of][name] ?? new Int32Array());
-  const tables = tableBytes(layout);
-  const lengths = [8 * greatestQueries, 4 * values.length, ...values.map(({ byteLength }) => byteLength)];
-  const block = allocate(lengths.reduce((sum, length) => sum + length, tables.byteLength));
-  const places: number[] = [];
-  lengths.reduce((at, length) => (places.push(at), at + length), block);
-  const [out, list, ...attributes] = places as [number, number, ...number[]];
-  const end = block + lengths.reduce((sum, length) => sum + length, 0);
-  new Int32Array(memory.buffer, list, attributes.length).set(attributes);
-  values.forEach((array, i) => new Int32Array(memory.buffer, attributes[i]!, array.length).set(array));
-  new Uint8Array(memory.buffer, end, tables.length).set(tables);
+  const image = new HeapImage();
+  const [list, tables] = [image.put(values.map((array) => image.put(array))), image.put(tableBytes(layout))];
+  const result = image.reserve(8 * greatestQueries);
+  const { addressOf, free } = image.load(machine);
+  const out = addressOf(result);
   const { head, queryLength, keyLength, queryOffset } = context;
   return {
     of(queries, keys) {
@@ -57,13 +53,13 @@ export function maskWords(machine: Machine, context: MaskContext, greatestQuerie
         queryLength,
         keyLength,
         queryOffset,
-        attributes: list,
-        tables: end,
+        attributes: addressOf(list),
+        tables: addressOf(tables),
         lookups: 0,
       };
       mask(out, ...tileArguments.map((name) => given[name]));
       return new Uint32Array(memory.buffer, out, 2 * queries.count).slice();
     },
-    dispose: () => free(block),
+    dispose: free,
   };
 }

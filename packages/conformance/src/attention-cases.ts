@@ -1,11 +1,25 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { and, bigBird, causal, dilated, full, padding, slidingWindow, strided } from "@heddle/attention";
-import type { AttentionCall, AttentionPattern } from "@heddle/attention";
+import {
+  and,
+  bigBird,
+  causal,
+  dilated,
+  full,
+  lookup,
+  padding,
+  score,
+  slidingWindow,
+  softCap,
+  strided,
+  variables,
+} from "@heddle/attention";
+import type { AttentionCall, AttentionPattern, NumberNode } from "@heddle/attention";
 import { randomStream } from "@heddle/core";
 import { patternSamples } from "./pattern-samples.ts";
 import { drawAttributes } from "./random-attention.ts";
 import type { AttentionSizes } from "./random-attention.ts";
+import { randomModifier } from "./random-modifier.ts";
 import type { KernelCase } from "./test-kernel.ts";
 
 type Settings = Pick<AttentionCall, "queryOffset" | "keyLength" | "scale">;
@@ -15,9 +29,13 @@ interface Drawn extends Partial<AttentionSizes>, Settings {
   readonly pattern: AttentionPattern;
   /** Factor of the queries. @default 1 */
   readonly size?: number;
+  /** Modifiers by their scores; what they look up is drawn in these shapes. */
+  readonly modifiers?: readonly NumberNode[];
+  readonly tables?: Readonly<Record<string, readonly number[]>>;
 }
 
-function draw({ name: _, pattern, size = 1, queryOffset, keyLength, scale, ...sizes }: Drawn): AttentionCall {
+function draw({ name: _, pattern, size = 1, queryOffset, keyLength, scale, ...rest }: Drawn): AttentionCall {
+  const { modifiers, tables = {}, ...sizes } = rest;
   const {
     batch = 1,
     heads = 4,
@@ -38,8 +56,24 @@ function draw({ name: _, pattern, size = 1, queryOffset, keyLength, scale, ...si
     ...(queryOffset !== undefined && { queryOffset }),
     ...(keyLength !== undefined && { keyLength }),
     ...(scale !== undefined && { scale }),
+    ...(modifiers && {
+      modifiers: modifiers.map((score) => ({
+        kind: "modifier" as const,
+        name: "drawn",
+        options: {},
+        score,
+        tables: Object.fromEntries(
+          Object.entries(tables).map(([name, shape]) => [name, drawn(name, ...shape)]),
+        ),
+      })),
+    }),
   };
 }
+
+const { query, key } = variables;
+/** The bias of each clipped distance. */
+const biased = score.plus(lookup("bias", key.minus(query).maximum(-9).minimum(9).plus(9))).node;
+const sameDocument = key.attribute("document").equals(query.attribute("document"));
 
 const cases: readonly Drawn[] = [
   ...patternSamples.map((pattern) => ({
@@ -100,9 +134,39 @@ const cases: readonly Drawn[] = [
     queries: 320,
     heads: 2,
   },
+  { name: "soft cap", pattern: causal(), size: 10, modifiers: [softCap({ cap: 2 }).score] },
+  {
+    name: "a bias by head and distance",
+    pattern: causal(),
+    modifiers: [biased],
+    tables: { bias: [1, 4, 1, 19] },
+  },
+  {
+    name: "a bias by batch row, query and distance, decoding",
+    pattern: causal(),
+    batch: 2,
+    queries: 3,
+    keys: 90,
+    queryOffset: [87, 20],
+    modifiers: [biased, softCap({ cap: 3 }).score],
+    tables: { bias: [2, 1, 3, 19] },
+  },
+  {
+    name: "a modifier of attributes, batch rows apart",
+    pattern: full(),
+    batch: 2,
+    queries: 30,
+    modifiers: [sameDocument.select(score, score.times(0.25)).node],
+  },
+  ...Array.from({ length: 12 }, (_, index) => ({
+    name: `random modifier ${index}`,
+    pattern: slidingWindow({ before: 30, after: 20 }),
+    modifiers: [randomModifier({ seed: 2, index })],
+    tables: { bias: [1, 4, 70, 19], slope: [1, 1, 1, 2] },
+  })),
 ];
 
-/** Calls of `attentionOperation` for the kernels of every backend: no modifiers, no dropout. */
+/** Calls of `attentionOperation` for the kernels of every backend, without dropout. */
 export const attentionCases: readonly KernelCase<AttentionCall>[] = cases.map((drawn) => ({
   name: drawn.name,
   make: () => draw(drawn),
