@@ -1,4 +1,5 @@
 /* All kernels, one compilation. */
 #include "attention.c"
+#include "elementwise.c"
 #include "linear.c"
 #include "norms.c"

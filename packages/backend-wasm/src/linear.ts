@@ -1,8 +1,9 @@
-import { kernel, linearOperation } from "@heddle/core";
-import type { Kernel, LinearCall, PackedMatrix, Packing } from "@heddle/core";
-import { activationCodes } from "./activation.ts";
+import { isDifferentiating, kernel, linearOperation } from "@heddle/core";
+import type { Activation, Kernel, LinearCall, MatrixLayout, PackedMatrix, Packing } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { activate, activationCodes } from "./activation.ts";
 import { machine } from "./machine.ts";
-import type { Word } from "./machine.ts";
 
 /** What a weight's shape and layout say: input width, output width, and whether it is [out, in]. */
 function sizesOf({
@@ -31,30 +32,80 @@ export const panels: Packing = {
   },
 };
 
+interface Product {
+  /** [..., N] */
+  readonly x: Tensor;
+  readonly weight: Tensor | PackedMatrix;
+  readonly layout: MatrixLayout;
+  readonly bias?: Tensor | undefined;
+  readonly activation?: Activation | undefined;
+}
+
+/** activation(x w + bias), [..., M]. */
+export function product({ x, weight, layout, bias, activation }: Product): Tensor {
+  const { address, output, run, tile } = machine();
+  const isPacked = "kind" in weight;
+  const sizes = sizesOf({ shape: weight.shape, layout });
+  const y = output([...x.shape.slice(0, -1), sizes[1]]);
+  run("linear", [
+    address(x),
+    address(isPacked ? weight.values : weight),
+    bias ? address(bias) : 0,
+    address(y),
+    y.size / sizes[1],
+    ...sizes,
+    isPacked ? 1 : 0,
+    activation ? activationCodes[activation] : 0,
+    tile.columns,
+    tile.rows,
+  ]);
+  return y;
+}
+
+/** x as a matrix over its last dimension, transposed: [N, rows]. */
+function transposed(x: Tensor): Tensor {
+  const { address, output, run } = machine();
+  const columns = x.shape.at(-1)!;
+  const y = output([columns, x.size / columns]);
+  run("transpose", [address(x), address(y), 1, x.size / columns, columns]);
+  return y;
+}
+
+/** Sums over all dimensions but the last. */
+function columnSums(x: Tensor): Tensor {
+  const { address, output, run } = machine();
+  const width = x.shape.at(-1)!;
+  const y = output([width]);
+  run("column_sums", [address(x), address(y), x.size / width, width]);
+  return y;
+}
+
 /** The product from registers, with bias and activation on the hot tile; a plain weight is packed on the way. */
 export const linearWasm: Kernel<LinearCall> = kernel(linearOperation, {
   name: "linear.f32.wasm.panels",
   backend: "wasm",
   unsupported: ({ weight }) =>
     "kind" in weight && weight.packing !== panels ? [`the weight is packed as ${weight.packing.name}`] : [],
+  needs: ["x", "weight"],
   forward({ x, weight, bias, layout = "linear", activation }) {
-    const { address, output, run, tile } = machine();
-    const isPacked = "kind" in weight;
-    const sizes = sizesOf(isPacked ? weight : { shape: weight.shape, layout });
-    const y = output([...x.shape.slice(0, -1), sizes[1]]);
-    const task: Word[] = [
-      address(x),
-      address(isPacked ? weight.values : weight),
-      bias ? address(bias) : 0,
-      address(y),
-      y.size / sizes[1],
-      ...sizes,
-      isPacked ? 1 : 0,
-      activation ? activationCodes[activation] : 0,
-      tile.columns,
-      tile.rows,
-    ];
-    run("linear", task);
-    return { output: y };
+    const call = { x, weight, bias, layout: "kind" in weight ? weight.layout : layout };
+    // The gradient needs what the activation was given.
+    if (!activation || !isDifferentiating()) return { output: product({ ...call, activation }) };
+    const before = product(call);
+    return { output: activate(activation, before), saved: [before] };
+  },
+  gradient({ call: { x, weight, layout = "linear", activation }, saved, dy }) {
+    // Each gradient is a product of the same kind; a packed weight has none (core refuses it).
+    const plain = weight as Tensor;
+    const d = activation ? activate(activation, saved[0]!, dy) : dy;
+    return {
+      x: () => product({ x: d, weight: plain, layout: layout === "linear" ? "conv1d" : "linear" }),
+      weight: () => {
+        const [left, right] = layout === "linear" ? [d, x] : [x, d];
+        const matrix = tf.reshape(right, [-1, right.shape.at(-1)!]);
+        return product({ x: transposed(left), weight: matrix, layout: "conv1d" });
+      },
+      bias: () => columnSums(d),
+    };
   },
 });

@@ -35,7 +35,11 @@ afterEach(async () => {
 describe("wasm", () => {
   it("finds its binary in Node and multiplies", async () => {
     const backend = await startBackend(wasm());
-    expect(backend).toMatchObject({ name: "wasm", description: expect.stringMatching(/^WebAssembly (relaxed )?SIMD, 1 thread$/), refused: [] });
+    expect(backend).toMatchObject({
+      name: "wasm",
+      description: expect.stringMatching(/^WebAssembly (relaxed )?SIMD, 1 thread$/),
+      refused: [],
+    });
     expect(tf.getBackend()).toBe("wasm");
     expect(await product()).toEqual([11]);
     expect(backend.memory()).toEqual({ tensors: 0, bytes: 0 });

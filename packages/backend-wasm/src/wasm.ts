@@ -3,6 +3,7 @@ import { HeddleError, checkFields, reject } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { KernelBackend } from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
+import { activationWasm } from "./activation.ts";
 import { attentionWasm } from "./attention.ts";
 import { cacheWriteWasm } from "./cache-write.ts";
 import { supportedInstructions } from "./instruction-set.ts";
@@ -25,7 +26,14 @@ export interface WasmOptions {
 }
 
 /** One for each operation that has its own. */
-const own: readonly AnyKernel[] = [attentionWasm, cacheWriteWasm, layerNormWasm, linearWasm, rmsNormWasm];
+const own: readonly AnyKernel[] = [
+  activationWasm,
+  attentionWasm,
+  cacheWriteWasm,
+  layerNormWasm,
+  linearWasm,
+  rmsNormWasm,
+];
 
 const BINARY = "tfjs-backend-wasm-simd.wasm";
 
