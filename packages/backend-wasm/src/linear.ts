@@ -1,4 +1,4 @@
-import { isDifferentiating, kernel, linearOperation } from "@heddle/core";
+import { kernel, linearOperation } from "@heddle/core";
 import type { Activation, Kernel, LinearCall, MatrixLayout, PackedMatrix, Packing } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
@@ -87,10 +87,10 @@ export const linearWasm: Kernel<LinearCall> = kernel(linearOperation, {
   unsupported: ({ weight }) =>
     "kind" in weight && weight.packing !== panels ? [`the weight is packed as ${weight.packing.name}`] : [],
   needs: ["x", "weight"],
-  forward({ x, weight, bias, layout = "linear", activation }) {
+  forward({ x, weight, bias, layout = "linear", activation }, { differentiating }) {
     const call = { x, weight, bias, layout: "kind" in weight ? weight.layout : layout };
     // The gradient needs what the activation was given.
-    if (!activation || !isDifferentiating()) return { output: product({ ...call, activation }) };
+    if (!activation || !differentiating) return { output: product({ ...call, activation }) };
     const before = product(call);
     return { output: activate(activation, before), saved: [before] };
   },

@@ -63,6 +63,7 @@ export const linearCases: readonly KernelCase<LinearCall>[] = shapes.flatMap((sh
     [false, true].map((packed) => ({
       name: `[${[...shape.rows, shape.into].join(", ")}] to ${shape.out}, ${layout}${shape.bias === false ? ", no bias" : ""}${shape.activation ? `, ${shape.activation}` : ""}${packed ? ", packed" : ""}`,
       make: () => callOf({ ...shape, layout, packed }),
+      differentiable: !packed,
     })),
   ),
 );

@@ -12,6 +12,8 @@ export interface KernelCase<C> {
   make(): C;
   /** Whether the kernel says that it can run the call. @default true */
   readonly supported?: boolean;
+  /** Whether the call has gradients. @default true */
+  readonly differentiable?: boolean;
 }
 
 /** How far a kernel may be from the reference. */
@@ -77,7 +79,7 @@ export function testKernel<C, R extends Output>(
       expect(kernel.operation).toBe(operation.name);
       expect(["any", tf.getBackend()]).toContain(kernel.backend);
     });
-    for (const { name, make, supported = true } of cases) {
+    for (const { name, make, supported = true, differentiable = true } of cases) {
       if (!supported) {
         it(`refuses, with reasons: ${name}`, () => {
           tf.tidy(() => {
@@ -95,8 +97,9 @@ export function testKernel<C, R extends Output>(
         tf.tidy(() => {
           expect(kernel.unsupported(make())).toEqual([]);
         });
-        const expected = await results(operation, operation.reference, make, kernel.gradient !== undefined);
-        const found = await results(operation, kernel, make, true);
+        const withGradient = differentiable && kernel.gradient !== undefined;
+        const expected = await results(operation, operation.reference, make, withGradient);
+        const found = await results(operation, kernel, make, withGradient);
         expect(found.shapes).toEqual(expected.shapes);
         found.outputs.forEach((values, i) =>
           expect(largestDifference(values, expected.outputs[i]!), `output ${i}`).toBeLessThanOrEqual(forward),

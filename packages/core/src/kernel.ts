@@ -8,6 +8,12 @@ export interface KernelResult<R extends Output = Tensor> {
   readonly saved?: readonly Tensor[];
 }
 
+/** What a kernel is told beside the call. */
+export interface ForwardContext {
+  /** Whether a gradient will be asked for: what it wants is to be saved. */
+  readonly differentiating: boolean;
+}
+
 /** What a kernel's gradient may use. */
 export interface GradientContext<C> {
   /** The call, its tensors kept alive; those that `needs` does not name tell only their shape and dtype. */
@@ -31,7 +37,7 @@ export interface Kernel<C, R extends Output = Tensor> {
   readonly operation: string;
   /** Why this kernel cannot run a call; empty when it can. */
   unsupported(call: C): readonly string[];
-  forward(call: C): KernelResult<R>;
+  forward(call: C, context: ForwardContext): KernelResult<R>;
   /** Names of the inputs whose values the gradient reads. @default all */
   readonly needs?: readonly string[];
   /** Gradients by input name, computed when asked (one output only). Absent: the kernel is for inference only. */

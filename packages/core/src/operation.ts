@@ -192,7 +192,7 @@ export function run<C, R extends Output>(operation: Operation<C, R>, call: C): R
   return record({
     inputs,
     forward: (save) => {
-      const { output, saved = [] } = chosen.forward(call);
+      const { output, saved = [] } = chosen.forward(call, { differentiating: onTape });
       save([...needed.map((name) => inputs[name]!), ...saved]);
       // On a tape an output that is an input would get its gradient twice.
       if (onTape && output instanceof tf.Tensor && Object.values(inputs).includes(output))
