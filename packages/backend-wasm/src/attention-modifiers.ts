@@ -14,8 +14,12 @@ const SLOTS = 64;
 interface Slot {
   readonly score: Modifier["score"];
   readonly layout: EmittedWasm["layout"];
+  /** Number of the first of its three functions. */
   readonly number: number;
 }
+
+/** The functions of a module, in the order in which kernels/attention.h has them. */
+const FUNCTIONS = ["modify", "scoreDerivative", "lookupGradients"] as const;
 
 /** The modules in each machine's table, the one used last behind. */
 const slots = new WeakMap<Machine, Slot[]>();
@@ -33,8 +37,8 @@ function slotOf(machine: Machine, score: Modifier["score"]): Slot {
   const { bytes, layout } = emitModifier(score);
   const { memory, table } = machine;
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
-  const number = known.length < SLOTS ? table.grow(1) : known.shift()!.number;
-  table.set(number, exports["modify"]);
+  const number = known.length < SLOTS ? table.grow(FUNCTIONS.length) : known.shift()!.number;
+  FUNCTIONS.forEach((name, i) => table.set(number + i, exports[name]));
   const slot = { score, layout, number };
   known.push(slot);
   return slot;
@@ -52,7 +56,7 @@ export interface PlacedModifiers {
   free(): void;
 }
 
-/** The strides of a looked-up tensor, [batch or 1, heads or 1, queries or 1, length], in floats. */
+/** The strides of a tensor, [batch or 1, heads or 1, queries or 1, length], in floats. */
 function lookupWords(machine: Machine, tensor: Tensor): number[] {
   const [batch, heads, rows, length] = tensor.shape as [number, number, number, number];
   const [row, head] = [length, rows * length];
@@ -67,9 +71,16 @@ function lookupWords(machine: Machine, tensor: Tensor): number[] {
 
 /**
  * Puts the modifiers of a call into the heap; the caller frees them.
+ * @param gradients Where the gradients of what they look up are added, by modifier and name; of every batch row and
+ * head.
  * @throws HeddleError `invalid-argument` for an attribute that one reads and the call lacks.
  */
-export function placeModifiers(machine: Machine, call: AttentionCall, shape: MaskShape): PlacedModifiers {
+export function placeModifiers(
+  machine: Machine,
+  call: AttentionCall,
+  shape: MaskShape,
+  gradients?: readonly Readonly<Record<string, Tensor>>[],
+): PlacedModifiers {
   const { modifiers = [], queryOffset = 0 } = call;
   const batch = call.q.shape[0]!;
   const image = new HeapImage();
@@ -78,13 +89,15 @@ export function placeModifiers(machine: Machine, call: AttentionCall, shape: Mas
   );
   const queryOffsets = image.put(offsets);
   let lookups = 0;
-  const structs = modifiers.flatMap(({ score, tables = {} }): (number | Place)[] => {
+  const structs = modifiers.flatMap(({ score, tables = {} }, i): (number | Place)[] => {
     const { number, layout } = slotOf(machine, score);
-    const tensors = tables as Readonly<Record<string, Tensor>>;
+    const place = (tensors: Readonly<Record<string, Tensor>>): Place =>
+      image.put(layout.lookups.flatMap((name) => lookupWords(machine, tensors[name]!)));
     lookups += layout.lookups.length;
     return [
-      number,
-      image.put(layout.lookups.flatMap((name) => lookupWords(machine, tensors[name]!))),
+      ...FUNCTIONS.map((_, at) => number + at),
+      place(tables as Readonly<Record<string, Tensor>>),
+      gradients ? place(gradients[i]!) : 0,
       layout.lookups.length,
       image.put(attributeLists(image, layout, shape)),
       (shape.attributes?.batch ?? 1) > 1 ? layout.attributes.length : 0,

@@ -2,11 +2,13 @@ import { attentionOperation, copyMaskShape, maskShapeOf, sameMaskShape } from "@
 import type { AttentionCall, AttentionPattern, MaskShape } from "@heddle/attention";
 import { kernel } from "@heddle/core";
 import type { Kernel } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
 import { placeModifiers } from "./attention-modifiers.ts";
 import { planAttention } from "./attention-plan.ts";
 import type { AttentionPlan } from "./attention-plan.ts";
 import { float, machine } from "./machine.ts";
-import type { Machine } from "./machine.ts";
+import type { Machine, Word } from "./machine.ts";
 
 /** The widest head: four of its rows and a tile of scores fit the first cache. */
 const GREATEST_WIDTH = 256;
@@ -34,6 +36,80 @@ function planOf(owner: Machine, pattern: AttentionPattern, shape: MaskShape): At
   return entry.plan;
 }
 
+/** The words of a task that both passes read, and what is to be freed after it. */
+function taskOf(
+  owner: Machine,
+  call: AttentionCall,
+  output: Tensor,
+  { stats, gradients }: { stats?: Tensor; gradients?: readonly Readonly<Record<string, Tensor>>[] } = {},
+): { words: Word[]; free(): void } {
+  const { q, k, v, scale = 1 / Math.sqrt(q.shape[3]!) } = call;
+  const [batch, heads, queries, width] = q.shape as [number, number, number, number];
+  const [, keyHeads, capacity, valueWidth] = v.shape as [number, number, number, number];
+  const shape = maskShapeOf(call);
+  const plan = planOf(owner, call.pattern, shape);
+  const modifiers = placeModifiers(owner, call, shape, gradients);
+  const words = [
+    ...[q, k, v, output].map((tensor) => owner.address(tensor)),
+    plan.address,
+    ...plan.strides,
+    ...[batch, heads, keyHeads, queries, capacity, width, valueWidth],
+    plan.keyTiles,
+    float(scale),
+    owner.tile.columns,
+    owner.tile.rows,
+    shape.keyLength,
+    modifiers.queryOffsets,
+    modifiers.address,
+    modifiers.count,
+    modifiers.lookups,
+    stats ? owner.address(stats) : 0,
+  ];
+  return { words, free: modifiers.free };
+}
+
+/** Gradients of q, k and v. */
+function inputGradients(
+  owner: Machine,
+  call: AttentionCall,
+  dy: Tensor,
+  [output, stats]: readonly Tensor[],
+): Tensor[] {
+  const gradients = [call.q, call.k, call.v].map(({ shape }) => owner.output(shape));
+  const { words, free } = taskOf(owner, call, output!, { stats: stats! });
+  owner.run("attention_backward", [...words, ...[dy, ...gradients].map((tensor) => owner.address(tensor))]);
+  free();
+  return gradients;
+}
+
+/** Gradients of the tensors that the modifiers look up, one record a modifier. */
+function tableGradients(
+  owner: Machine,
+  call: AttentionCall,
+  dy: Tensor,
+  [output, stats]: readonly Tensor[],
+): Readonly<Record<string, Tensor>>[] {
+  const [batch, heads] = call.q.shape as [number, number];
+  const tablesOf = ({ tables = {} }: { tables?: object }): [string, Tensor][] => Object.entries(tables);
+  // Units add to the part of their own batch row and head; the sum over those that share a tensor follows.
+  const sums = (call.modifiers ?? []).map((modifier) =>
+    Object.fromEntries(
+      tablesOf(modifier).map(([name, { shape }]) => [name, tf.zeros([batch, heads, shape[2]!, shape[3]!])]),
+    ),
+  );
+  const { words, free } = taskOf(owner, call, output!, { stats: stats!, gradients: sums });
+  owner.run("attention_backward", [...words, owner.address(dy), 0, 0, 0]);
+  free();
+  return (call.modifiers ?? []).map((modifier, i) =>
+    Object.fromEntries(
+      tablesOf(modifier).map(([name, { shape }]) => {
+        const shared = [0, 1].filter((axis) => shape[axis] === 1);
+        return [name, tf.reshape(tf.sum(sums[i]![name]!, shared, true), shape)];
+      }),
+    ),
+  );
+}
+
 /** Flash attention over the tiles in which the pattern allows a pair: https://arxiv.org/abs/2205.14135. */
 export const attentionWasm: Kernel<AttentionCall> = kernel(attentionOperation, {
   name: "attention.f32.wasm.tile24x64",
@@ -45,31 +121,26 @@ export const attentionWasm: Kernel<AttentionCall> = kernel(attentionOperation, {
       ...(widest > GREATEST_WIDTH ? [`heads of ${widest} are wider than ${GREATEST_WIDTH}`] : []),
     ];
   },
-  forward(call) {
+  forward(call, { differentiating }) {
     const owner = machine();
-    const { q, k, v, pattern, scale = 1 / Math.sqrt(q.shape[3]!) } = call;
-    const [batch, heads, queries, width] = q.shape as [number, number, number, number];
-    const [, keyHeads, capacity, valueWidth] = v.shape as [number, number, number, number];
-    const shape = maskShapeOf(call);
-    const plan = planOf(owner, pattern, shape);
-    const output = owner.output([batch, heads, queries, valueWidth]);
-    const modifiers = placeModifiers(owner, call, shape);
-    owner.run("attention", [
-      ...[q, k, v, output].map((tensor) => owner.address(tensor)),
-      plan.address,
-      ...plan.strides,
-      ...[batch, heads, keyHeads, queries, capacity, width, valueWidth],
-      plan.keyTiles,
-      float(scale),
-      owner.tile.columns,
-      owner.tile.rows,
-      shape.keyLength,
-      modifiers.queryOffsets,
-      modifiers.address,
-      modifiers.count,
-      modifiers.lookups,
-    ]);
-    modifiers.free();
-    return { output };
+    const [batch, heads, queries] = call.q.shape as [number, number, number];
+    const output = owner.output([batch, heads, queries, call.v.shape[3]!]);
+    const stats = differentiating ? owner.output([batch, heads, queries, 2]) : undefined;
+    const { words, free } = taskOf(owner, call, output, stats && { stats });
+    owner.run("attention", words);
+    free();
+    return { output, ...(stats && { saved: [output, stats] }) };
+  },
+  gradient({ call, saved, dy }) {
+    const owner = machine();
+    // All three in one pass over the tiles, made again for each; tensors that are looked up cost a pass more.
+    const [dq, dk, dv] = inputGradients(owner, call, dy, saved) as [Tensor, Tensor, Tensor];
+    const tables = (call.modifiers ?? []).flatMap(({ tables = {} }, i) =>
+      Object.keys(tables).map((name) => [
+        `modifiers[${i}].${name}`,
+        () => tableGradients(owner, call, dy, saved)[i]![name]!,
+      ]),
+    );
+    return { ...Object.fromEntries(tables), q: () => dq, k: () => dk, v: () => dv };
   },
 });
