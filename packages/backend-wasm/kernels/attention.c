@@ -101,8 +101,8 @@ INLINE void add_values(const AttentionTask *t, const Own *own, int rows, const f
              own->sums + j, width);
 }
 
-/* One range of queries of one head. */
-INLINE void attend(const AttentionTask *t, const Plan *plan, const Own *own, int number, int batch, int head,
+/* One range of queries of one part of a head. A later part goes on from what the earlier ones left in o and stats. */
+INLINE void attend(const AttentionTask *t, const Plan *plan, int part, const Own *own, int number, int batch, int head,
                    const float *q, const float *k, const float *v, float *o, float *stats) {
   Range queries = plan->queries[number];
   int rows = queries.count, width = padded(t->e);
@@ -113,6 +113,13 @@ INLINE void attend(const AttentionTask *t, const Plan *plan, const Own *own, int
     own->total[i] = 0.0f;
   }
   clear(own->sums, rows * width);
+  for (int i = 0; part > 0 && i < rows; i++) {
+    int row = queries.start + i * queries.step;
+    if (stats[2 * row + 1] == 0.0f) continue;
+    own->most[i] = stats[2 * row];
+    own->total[i] = 1.0f / stats[2 * row + 1];
+    for (int j = 0; j < t->e; j++) own->sums[i * width + j] = o[(long)row * t->e + j] * own->total[i];
+  }
   q += (long)queries.start * t->d;
   float *scores = own->scorer.scores;
   for (int at = plan->first[number]; at < plan->first[number + 1]; at++) {
@@ -135,10 +142,8 @@ INLINE void attend(const AttentionTask *t, const Plan *plan, const Own *own, int
     float *to = o + (long)row * t->e;
     float factor = own->total[i] == 0.0f ? 0.0f : 1.0f / own->total[i];
     for (int j = 0; j < t->e; j++) to[j] = own->sums[i * width + j] * factor;
-    if (stats) {
-      stats[2 * row] = own->most[i];
-      stats[2 * row + 1] = factor;
-    }
+    stats[2 * row] = own->most[i];
+    stats[2 * row + 1] = factor;
   }
 }
 
@@ -157,22 +162,25 @@ EXPORT(attention) void attention(const AttentionTask *t, int begin, int end, flo
   int packed = -1;
   for (int unit = begin; unit < end; unit++) {
     int batch = unit / t->heads, head = unit % t->heads;
-    const Plan *plan = t->plans[batch * t->plan_batch_stride + head * t->plan_head_stride];
+    const HeadPlan *plans = t->plans[batch * t->plan_batch_stride + head * t->plan_head_stride];
     int key_head = batch * t->key_heads + head * t->key_heads / t->heads;
     long row = (long)unit * t->queries;
     const float *k = t->k + (long)key_head * t->capacity * t->d;
     const float *v = t->v + (long)key_head * t->capacity * t->e;
-    if (t->queries >= PACKED_FROM && (packed != key_head || packed_plan != plan))
-      pack_head(t, plan, k, t->d, t->scale, own.scorer.k);
     if (t->e % t->columns) {
       if (packed != key_head) pad_values(t, v, own.v);
       v = own.v;
     }
-    packed = key_head;
-    packed_plan = plan;
     place_lookups(t, own.scorer.lookups, batch, head, 0);
-    for (int i = 0; i < plan->query_tiles; i++)
-      attend(t, plan, &own, i, batch, head, t->q + row * t->d, k, v, t->o + row * t->e,
-             t->stats ? t->stats + 2 * row : 0);
+    for (int part = 0; part < plans->part_count; part++) {
+      const Plan *plan = plans->parts + part;
+      if (t->queries >= PACKED_FROM && (packed != key_head || packed_plan != plan))
+        pack_head(t, plan, k, t->d, t->scale, own.scorer.k);
+      packed = key_head;
+      packed_plan = plan;
+      for (int i = 0; i < plan->query_tiles; i++)
+        attend(t, plan, part, &own, i, batch, head, t->q + row * t->d, k, v, t->o + row * t->e,
+               t->stats + 2 * row);
+    }
   }
 }

@@ -23,7 +23,7 @@ typedef struct {
   const uint64_t *mask;
 } Tile;
 
-/* What a head of a batch row attends to; positions of queries count from the call's first row. */
+/* Part of what a head of a batch row attends to; positions of queries count from the call's first row. */
 typedef struct {
   int query_tiles, key_tiles;
   const Range *queries;
@@ -31,6 +31,12 @@ typedef struct {
   const int *first; /* [query_tiles + 1]: where the tiles of each range of queries begin */
   const Tile *tiles;
 } Plan;
+
+/* Disjoint parts that together are all of it, each in an order of its own. */
+typedef struct {
+  int part_count;
+  const Plan *parts;
+} HeadPlan;
 
 /* A tensor that a modifier looks up, [batch or 1, heads or 1, queries or 1, length]; a stride of 0 repeats. */
 typedef struct {
@@ -71,17 +77,17 @@ typedef struct {
   const float *k; /* [batch, key_heads, capacity, d] */
   const float *v; /* [batch, key_heads, capacity, e] */
   float *o;       /* [batch, heads, queries, e] */
-  const Plan *const *plans;
+  const HeadPlan *const *plans;
   int plan_batch_stride, plan_head_stride; /* 0 where batch rows or heads are alike */
   int batch, heads, key_heads, queries, capacity, d, e;
-  int key_tiles; /* the most that a plan has */
+  int key_tiles; /* the most that a part has */
   float scale;
   int columns, tile_rows; /* the tile of products, measured at start */
   int key_length;
   const int *query_offsets; /* [batch]: position of the first query */
   const Modifier *modifiers;
   int modifier_count, lookup_count; /* lookups of all modifiers together */
-  float *stats; /* [batch, heads, queries, 2]: a row's greatest score and 1 / its sum of exponentials; 0: not wanted */
+  float *stats; /* [batch, heads, queries, 2]: a row's greatest score and 1 / its sum of exponentials */
 } AttentionTask;
 
 INLINE int padded(int width) { return up_to_multiple(width, 16); }

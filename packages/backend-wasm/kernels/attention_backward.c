@@ -53,11 +53,16 @@ INLINE void gather(const float *from, Range rows, int width, float *to) {
   }
 }
 
-INLINE void scatter(const float *from, Range rows, int width, float factor, float *to) {
+INLINE void add_rows(const float *from, Range rows, int width, float factor, float *to) {
   for (int i = 0; i < rows.count; i++, from += padded(width)) {
     float *row = to + (long)(rows.start + i * rows.step) * width;
-    for (int j = 0; j < width; j++) row[j] = from[j] * factor;
+    for (int j = 0; j < width; j++) row[j] += from[j] * factor;
   }
+}
+
+/* Any number of floats, unlike `clear`. */
+static void zero(float *at, long n) {
+  for (; n > 0; n--) *at++ = 0.0f;
 }
 
 /* Scores to probabilities, by the stats of each row. */
@@ -166,7 +171,7 @@ INLINE void back(const BackwardTask *task, const Plan *plan, const BackwardOwn *
       products(t->columns, rows, t->tile_rows, own->slopes, KEYS, own->k + first * d + j, d, own->dq + j, d, KEYS,
                own->dq + j, d);
   }
-  if (task->dq) scatter(own->dq, queries, t->d, t->scale, task->dq + row * t->d);
+  if (task->dq) add_rows(own->dq, queries, t->d, t->scale, task->dq + row * t->d);
 }
 
 /* A unit is a key head of a batch row with all the heads that share it, so that no two units add to one place. */
@@ -180,17 +185,6 @@ EXPORT(attention_backward_scratch) int attention_backward_scratch(const Backward
   return (int)end;
 }
 
-/* Adds the ranges of a head's own order to the gradient of keys or values. */
-static void add_ranges(const Plan *plan, const float *from, int width, float factor, float *to) {
-  for (int r = 0; r < plan->key_tiles; r++, from += (long)KEYS * padded(width)) {
-    Range keys = plan->keys[r];
-    for (int i = 0; i < keys.count; i++) {
-      float *row = to + (long)(keys.start + i * keys.step) * width;
-      for (int j = 0; j < width; j++) row[j] += from[i * padded(width) + j] * factor;
-    }
-  }
-}
-
 EXPORT(attention_backward) void attention_backward(const BackwardTask *task, int begin, int end, float *scratch) {
   const AttentionTask *t = &task->forward;
   BackwardOwn own = take_backward(t, &scratch);
@@ -198,30 +192,36 @@ EXPORT(attention_backward) void attention_backward(const BackwardTask *task, int
   int group = t->heads / t->key_heads;
   for (int unit = begin; unit < end; unit++) {
     int batch = unit / t->key_heads, key_head = unit % t->key_heads;
-    long key_row = (long)unit * t->capacity;
+    long key_row = (long)unit * t->capacity, row = (long)unit * group * t->queries;
     const float *k = t->k + key_row * t->d, *v = t->v + key_row * t->e;
-    for (long i = 0; task->dk && i < (long)t->capacity * t->d; i++) task->dk[key_row * t->d + i] = 0.0f;
-    for (long i = 0; task->dv && i < (long)t->capacity * t->e; i++) task->dv[key_row * t->e + i] = 0.0f;
+    if (task->dq) {
+      zero(task->dq + row * t->d, (long)group * t->queries * t->d);
+      zero(task->dk + key_row * t->d, (long)t->capacity * t->d);
+      zero(task->dv + key_row * t->e, (long)t->capacity * t->e);
+    }
+    const Plan *packed = 0;
     for (int head = key_head * group; head < (key_head + 1) * group; head++) {
-      const Plan *plan = t->plans[batch * t->plan_batch_stride + head * t->plan_head_stride];
-      long keys = (long)plan->key_tiles * KEYS;
-      if (head == key_head * group || t->plan_head_stride) {
-        pack_head(t, plan, k, t->d, t->scale, own.scorer.k);
-        pack_head(t, plan, v, t->e, 1.0f, own.v);
-        for (int r = 0; r < plan->key_tiles; r++) {
-          float *to = own.k + (long)r * KEYS * padded(t->d);
-          clear(to, KEYS * padded(t->d));
-          gather(k, plan->keys[r], t->d, to);
-        }
-      }
+      const HeadPlan *plans = t->plans[batch * t->plan_batch_stride + head * t->plan_head_stride];
       place_lookups(t, own.scorer.lookups, batch, head, 0);
       if (!task->dq) place_lookups(t, own.gradients, batch, head, 1);
-      clear(own.dk, keys * padded(t->d));
-      clear(own.dv, keys * padded(t->e));
-      for (int i = 0; i < plan->query_tiles; i++) back(task, plan, &own, i, batch, head);
-      if (!task->dq) continue;
-      add_ranges(plan, own.dk, t->d, t->scale, task->dk + key_row * t->d);
-      add_ranges(plan, own.dv, t->e, 1.0f, task->dv + key_row * t->e);
+      for (int part = 0; part < plans->part_count; part++) {
+        const Plan *plan = plans->parts + part;
+        if (packed != plan) {
+          pack_head(t, plan, k, t->d, t->scale, own.scorer.k);
+          pack_head(t, plan, v, t->e, 1.0f, own.v);
+          clear(own.k, (long)plan->key_tiles * KEYS * padded(t->d));
+          for (int r = 0; r < plan->key_tiles; r++)
+            gather(k, plan->keys[r], t->d, own.k + (long)r * KEYS * padded(t->d));
+        }
+        packed = plan;
+        clear(own.dk, (long)plan->key_tiles * KEYS * padded(t->d));
+        clear(own.dv, (long)plan->key_tiles * KEYS * padded(t->e));
+        for (int i = 0; i < plan->query_tiles; i++) back(task, plan, &own, i, batch, head);
+        for (int r = 0; task->dq && r < plan->key_tiles; r++) {
+          add_rows(own.dk + (long)r * KEYS * padded(t->d), plan->keys[r], t->d, t->scale, task->dk + key_row * t->d);
+          add_rows(own.dv + (long)r * KEYS * padded(t->e), plan->keys[r], t->e, 1.0f, task->dv + key_row * t->e);
+        }
+      }
     }
   }
 }

@@ -2,8 +2,15 @@
  * What the heads of a call attend to, tile by tile, as kernels/attention.c reads it. Tiles that allow no pair are left
  * out, those that allow all have no mask, and equal masks are held once.
  */
-import { checkAllowsSomething, densePermutation, resolvePattern, tilesOf } from "@heddle/attention";
-import type { AttentionPattern, MaskShape, PatternRow, StatusTile, StridedRange } from "@heddle/attention";
+import { checkAllowsSomething, disjointParts, resolvePattern, tilesOf } from "@heddle/attention";
+import type {
+  AttentionPattern,
+  ExpressionPart,
+  MaskShape,
+  PatternRow,
+  StatusTile,
+  StridedRange,
+} from "@heddle/attention";
 import { HeapImage } from "./heap-image.ts";
 import type { LoadedImage, Place } from "./heap-image.ts";
 import type { Machine } from "./machine.ts";
@@ -19,14 +26,14 @@ export interface AttentionPlan {
   readonly address: number;
   /** Entries from one batch row to the next, and from one head to the next; 0 where they are alike. */
   readonly strides: readonly [batch: number, head: number];
-  /** The most ranges of keys that a head has. */
+  /** The most ranges of keys that a part of a head has. */
   readonly keyTiles: number;
   readonly bytes: number;
   free(): void;
 }
 
-/** The tiles of one head, masks as numbers in a list. */
-interface HeadPlan {
+/** The tiles of one part of a head's pairs, masks as numbers in a list. */
+interface PartPlan {
   readonly queries: readonly StridedRange[];
   readonly keys: readonly StridedRange[];
   /** Where the tiles of each range of queries begin, and where the last ends. */
@@ -48,26 +55,26 @@ class MaskPool {
   }
 }
 
-function planHead(
-  machine: Machine,
-  row: PatternRow,
-  {
-    head,
-    heads,
-    queryRows,
-    keyLength,
-  }: { head: number; heads: number; queryRows: number; keyLength: number },
-  pool: MaskPool,
-): HeadPlan {
-  const { expression, queryOffset, attributes } = row;
-  const queryLength = queryOffset + queryRows;
-  const shape = { heads, queryLength, keyLength };
-  const modulus = densePermutation(expression, shape, head)?.modulus ?? 1;
+/** What is the same for all parts of a head. */
+interface HeadContext {
+  readonly machine: Machine;
+  readonly row: PatternRow;
+  readonly head: number;
+  readonly queryLength: number;
+  readonly keyLength: number;
+  readonly pool: MaskPool;
+}
+
+function planPart({ machine, pool, ...context }: HeadContext, heads: number, part: ExpressionPart): PartPlan {
+  const { head, queryLength, keyLength } = context;
+  const row = { ...context.row, expression: part.expression };
+  const { queryOffset, attributes } = row;
   let words: MaskWords | undefined;
   const maskOf = (tile: StatusTile): number => {
     words ??= maskWords(machine, { ...row, head, queryLength, keyLength }, TILE.queries);
     return pool.add(words.of(tile.queries, tile.keys));
   };
+  const call = { heads, head, queryLength, keyLength, queryOffset, attributes };
   const [queries, keys, first, tiles]: [StridedRange[], StridedRange[], number[], number[]] = [
     [],
     [],
@@ -76,7 +83,7 @@ function planHead(
   ];
   let [number, last]: [number, StridedRange | undefined] = [0, undefined];
   try {
-    for (const tile of tilesOf(expression, { ...shape, head, queryOffset, attributes }, TILE, modulus)) {
+    for (const tile of tilesOf(part.expression, call, TILE, part.modulus)) {
       if (tile.queries !== last) {
         last = tile.queries;
         number = 0;
@@ -93,6 +100,13 @@ function planHead(
   return { queries, keys, first: [...first, tiles.length / 2], tiles };
 }
 
+/** Parts of a head, each dense in an order of its own. */
+function planHead(context: HeadContext, heads: number): PartPlan[] {
+  const { row, head, queryLength, keyLength } = context;
+  const parts = disjointParts(row.expression, { heads, queryLength, keyLength }, head);
+  return parts.map((part) => planPart(context, heads, part));
+}
+
 /**
  * Plans a call.
  * @throws HeddleError `invalid-argument` for a pattern that allows nothing, or an attribute that is missing.
@@ -102,14 +116,15 @@ export function planAttention(machine: Machine, pattern: AttentionPattern, shape
   const { batch, heads, rows } = resolvePattern(pattern, shape);
   const pool = new MaskPool();
   const plans = rows.flatMap((row) =>
-    Array.from({ length: heads }, (_, head) =>
-      planHead(machine, row, { head, heads: shape.heads, queryRows, keyLength }, pool),
-    ),
+    Array.from({ length: heads }, (_, head) => {
+      const queryLength = row.queryOffset + queryRows;
+      return planHead({ machine, row, head, queryLength, keyLength, pool }, shape.heads);
+    }),
   );
   checkAllowsSomething(
     pattern,
     shape,
-    plans.some(({ tiles }) => tiles.length > 0),
+    plans.some((parts) => parts.some(({ tiles }) => tiles.length > 0)),
   );
   const [{ bytes, free }, address] = place(machine, plans, pool.masks);
   return {
@@ -117,33 +132,27 @@ export function planAttention(machine: Machine, pattern: AttentionPattern, shape
     bytes,
     free,
     strides: [batch === 1 ? 0 : heads, heads === 1 ? 0 : 1],
-    keyTiles: Math.max(...plans.map(({ keys }) => keys.length)),
+    keyTiles: Math.max(...plans.flat().map(({ keys }) => keys.length)),
   };
 }
 
 /** Plans as structs in the heap, and the list of their addresses. */
 function place(
   machine: Machine,
-  plans: readonly HeadPlan[],
+  plans: readonly (readonly PartPlan[])[],
   masks: readonly Uint32Array[],
 ): [LoadedImage, number] {
   const image = new HeapImage();
   const bits = masks.map((mask) => image.put(mask));
   const ranges = (list: readonly StridedRange[]): Place =>
     image.put(list.flatMap(({ start, step, count }) => [start, step, count]));
-  const structs = plans.map(({ queries, keys, first, tiles }) => {
+  const words = ({ queries, keys, first, tiles }: PartPlan): (number | Place)[] => {
     // Every second word of the tiles is a mask's number; all pairs allowed is address 0.
-    const words = tiles.map((word, i) => (i % 2 === 0 ? word : word < 0 ? 0 : bits[word]!));
-    return image.put([
-      queries.length,
-      keys.length,
-      ranges(queries),
-      ranges(keys),
-      image.put(first),
-      image.put(words),
-    ]);
-  });
-  const list = image.put(structs);
+    const placed = tiles.map((word, i) => (i % 2 === 0 ? word : word < 0 ? 0 : bits[word]!));
+    return [queries.length, keys.length, ranges(queries), ranges(keys), image.put(first), image.put(placed)];
+  };
+  const heads = plans.map((parts) => image.put([parts.length, image.put(parts.flatMap(words))]));
+  const list = image.put(heads);
   const loaded = image.load(machine);
   return [loaded, loaded.addressOf(list)];
 }

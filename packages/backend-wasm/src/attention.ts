@@ -41,7 +41,8 @@ function taskOf(
   owner: Machine,
   call: AttentionCall,
   output: Tensor,
-  { stats, gradients }: { stats?: Tensor; gradients?: readonly Readonly<Record<string, Tensor>>[] } = {},
+  stats: Tensor,
+  gradients?: readonly Readonly<Record<string, Tensor>>[],
 ): { words: Word[]; free(): void } {
   const { q, k, v, scale = 1 / Math.sqrt(q.shape[3]!) } = call;
   const [batch, heads, queries, width] = q.shape as [number, number, number, number];
@@ -63,7 +64,7 @@ function taskOf(
     modifiers.address,
     modifiers.count,
     modifiers.lookups,
-    stats ? owner.address(stats) : 0,
+    owner.address(stats),
   ];
   return { words, free: modifiers.free };
 }
@@ -76,7 +77,7 @@ function inputGradients(
   [output, stats]: readonly Tensor[],
 ): Tensor[] {
   const gradients = [call.q, call.k, call.v].map(({ shape }) => owner.output(shape));
-  const { words, free } = taskOf(owner, call, output!, { stats: stats! });
+  const { words, free } = taskOf(owner, call, output!, stats!);
   owner.run("attention_backward", [...words, ...[dy, ...gradients].map((tensor) => owner.address(tensor))]);
   free();
   return gradients;
@@ -97,7 +98,7 @@ function tableGradients(
       tablesOf(modifier).map(([name, { shape }]) => [name, tf.zeros([batch, heads, shape[2]!, shape[3]!])]),
     ),
   );
-  const { words, free } = taskOf(owner, call, output!, { stats: stats!, gradients: sums });
+  const { words, free } = taskOf(owner, call, output!, stats!, sums);
   owner.run("attention_backward", [...words, owner.address(dy), 0, 0, 0]);
   free();
   return (call.modifiers ?? []).map((modifier, i) =>
@@ -125,11 +126,12 @@ export const attentionWasm: Kernel<AttentionCall> = kernel(attentionOperation, {
     const owner = machine();
     const [batch, heads, queries] = call.q.shape as [number, number, number];
     const output = owner.output([batch, heads, queries, call.v.shape[3]!]);
-    const stats = differentiating ? owner.output([batch, heads, queries, 2]) : undefined;
-    const { words, free } = taskOf(owner, call, output, stats && { stats });
+    // Parts of a head are joined by them, too.
+    const stats = owner.output([batch, heads, queries, 2]);
+    const { words, free } = taskOf(owner, call, output, stats);
     owner.run("attention", words);
     free();
-    return { output, ...(stats && { saved: [output, stats] }) };
+    return { output, ...(differentiating && { saved: [output, stats] }) };
   },
   gradient({ call, saved, dy }) {
     const owner = machine();
