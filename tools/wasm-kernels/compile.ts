@@ -45,18 +45,11 @@ export async function compile(
   };
   // Loads the compiler; without this the next call prints how far it is.
   await runLLVM(undefined, {}, { fetchProgress: () => undefined });
-  let out: Awaited<ReturnType<(typeof commands)["clang"]>>;
-  try {
-    out = await commands.clang(
-      [...flags, ...variant.flags, "-o", "kernels.wasm", "kernels.c"],
-      { ...sources },
-      { stdout: print, stderr: print },
-    );
-  } catch (error) {
-    // Not as the cause, which would print all the sources.
-    throw new Error(`kernels, ${variant.name}: ${printed || String(error)}`);
-  }
-  const binary = out?.["kernels.wasm"];
-  if (!(binary instanceof Uint8Array)) throw new Error(`kernels, ${variant.name}: no binary. ${printed}`);
+  const options = { stdout: print, stderr: print };
+  const command = [...flags, ...variant.flags, "-o", "kernels.wasm", "kernels.c"];
+  // Its error says only that it exited; why, it has printed.
+  const made = await Promise.resolve(commands.clang(command, { ...sources }, options)).catch(() => undefined);
+  const binary = made?.["kernels.wasm"];
+  if (!(binary instanceof Uint8Array)) throw new Error(`kernels, ${variant.name}: ${printed}`);
   return new Uint8Array(binary);
 }

@@ -42,7 +42,7 @@ interface Product {
 }
 
 /** activation(x w + bias), [..., M]. */
-export function product({ x, weight, layout, bias, activation }: Product): Tensor {
+function product({ x, weight, layout, bias, activation }: Product): Tensor {
   const { address, output, run, tile } = machine();
   const isPacked = "kind" in weight;
   const sizes = sizesOf({ shape: weight.shape, layout });

@@ -50,25 +50,38 @@ const TASK_WORDS = 64;
 /** Bytes of a line of the cache. */
 const LINE = 64;
 
-/** What tfjs's types leave out of the module that Emscripten made. */
-interface Heap {
+/** The module that Emscripten made of tfjs's kernels, as far as it is used here. */
+interface Emscripten {
   readonly asm: { readonly memory?: WebAssembly.Memory };
   readonly wasmMemory?: WebAssembly.Memory;
   _malloc(bytes: number): number;
   _free(address: number): void;
 }
 
+type Heap = Pick<Machine, "memory" | "allocate" | "free">;
+
+function heapOf(module: object): Heap {
+  const { asm, wasmMemory, _malloc: malloc, _free: free } = module as Emscripten;
+  return {
+    memory: asm.memory ?? wasmMemory!,
+    allocate(bytes) {
+      const address = malloc(bytes) >>> 0;
+      if (address === 0) throw noRoom(bytes);
+      return address;
+    },
+    free: (address) => free(address),
+  };
+}
+
 /** A place in the heap of at least so many bytes; what was there is lost when it grows. */
-function growing(heap: Heap): (bytes: number) => number {
+function growing({ allocate, free }: Heap): (bytes: number) => number {
   let [allocated, address, size] = [0, 0, 0];
   return (bytes) => {
     if (bytes <= size) return address;
-    if (allocated !== 0) heap._free(allocated);
-    [allocated, size] = [heap._malloc(bytes + LINE) >>> 0, bytes];
-    if (allocated === 0) {
-      size = 0;
-      throw noRoom(bytes);
-    }
+    if (size > 0) free(allocated);
+    size = 0;
+    allocated = allocate(bytes + LINE);
+    size = bytes;
     return (address = Math.ceil(allocated / LINE) * LINE);
   };
 }
@@ -95,27 +108,19 @@ export function machine(): Machine {
 
 /** Puts the kernels into a backend's memory, where {@link machine} finds them while the backend is active. */
 export async function installMachine(backend: BackendWasm, instructions: InstructionSet): Promise<Machine> {
-  const emscripten: object = backend.wasm;
-  const heap = emscripten as Heap;
-  const memory = heap.asm.memory ?? heap.wasmMemory!;
+  const heap = heapOf(backend.wasm);
+  const { memory } = heap;
   const table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });
   const { instance } = await WebAssembly.instantiate(await kernelBinary(instructions), {
     env: { memory, __indirect_function_table: table },
   });
   const kernels = instance.exports as Record<string, (...words: number[]) => number>;
-  const allocate = (bytes: number): number => {
-    const address = heap._malloc(bytes) >>> 0;
-    if (address === 0) throw noRoom(bytes);
-    return address;
-  };
   const task = growing(heap)(4 * TASK_WORDS);
   const scratchOf = growing(heap);
   const installed: Machine = {
     instructions,
-    memory,
+    ...heap,
     table,
-    allocate,
-    free: (address) => heap._free(address),
     // 4 x 8 without FMA: the product takes a register more (wasm.md).
     tile: { rows: instructions === "relaxed" ? 6 : 4, columns: 8 },
     address: ({ dataId }) => backend.dataIdMap.get(dataId).memoryOffset >>> 0,

@@ -28,7 +28,7 @@ const inputs: readonly NormInput[] = [
   { name: "an epsilon", x: () => drawn("x", 3, 20), epsilon: 0.5 },
   { name: "a mean far from 0", x: () => tf.add(drawn("x", 4, 50), 10) },
   { name: "large values", x: () => tf.mul(drawn("x", 4, 50), 1e4) },
-  { name: "a row of one value", x: () => tf.fill([2, 24], 3) },
+  { name: "a row of one value", x: () => tf.mul(tf.ones([2, 24]), 3) },
 ];
 
 /** Calls of `layerNormOperation` for the kernels of every backend. */
