@@ -32,6 +32,15 @@ describe("measure", () => {
     expect(result.get("b")).toEqual({ median: 6, spread: 2 / 6 });
   });
 
+  it("takes the word of a contender that times itself", async () => {
+    const result = await measure([{ name: "child", run: async () => 7 }], {
+      repeats: 3,
+      sets: 1,
+      now: () => 0,
+    });
+    expect(result.get("child")).toEqual({ median: 7, spread: 0 });
+  });
+
   it("goes on without a contender that throws", async () => {
     const result = await measure(
       [

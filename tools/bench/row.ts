@@ -1,13 +1,18 @@
+/** 10^9 operations or bytes a second. */
+export type RateUnit = "GFLOP/s" | "GB/s";
+
 /** One line of a benchmark's result. */
 export interface BenchRow {
   readonly suite: string;
   readonly case: string;
-  /** Of `ours` and `peers`; smaller is better. */
-  readonly unit: "ms";
-  /** Median time of ours. */
+  /** Of `ours` and `peers`: a time, or a rate. */
+  readonly unit: "ms" | RateUnit;
+  /** Median time of ours, or the rate at it. */
   readonly ours: number;
-  /** Median time of each peer, or the reason why there is none. */
+  /** The same of each peer, or the reason why there is none. */
   readonly peers: Readonly<Record<string, number | string>>;
+  /** What a peer ran, where it had a choice. */
+  readonly forms?: Readonly<Record<string, string>>;
   /** How many times faster ours is than each peer that ran. */
   readonly ratio: Readonly<Record<string, number>>;
   readonly threads: number;
@@ -31,11 +36,12 @@ const number = (value: number): string =>
   value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(2) : value.toFixed(4);
 
 /** A row as a line of text. */
-export function rowText({ suite, case: name, unit, ours, peers, ratio, spread }: BenchRow): string {
-  const others = Object.entries(peers).map(([peer, time]) =>
-    typeof time === "number"
-      ? `${peer} ${number(time)} ${unit} (${ratio[peer]!.toFixed(2)}x)`
-      : `${peer}: ${time}`,
-  );
+export function rowText({ suite, case: name, unit, ours, peers, forms, ratio, spread }: BenchRow): string {
+  const others = Object.entries(peers).map(([peer, value]) => {
+    const who = forms?.[peer] === undefined ? peer : `${peer} [${forms[peer]}]`;
+    return typeof value === "number"
+      ? `${who} ${number(value)} ${unit} (${ratio[peer]!.toFixed(2)}x)`
+      : `${peer}: ${value}`;
+  });
   return `${suite.padEnd(12)} ${name.padEnd(44)} ${number(ours).padStart(8)} ${unit} ±${(50 * spread).toFixed(0)} %  ${others.join(", ")}`;
 }

@@ -1,72 +1,74 @@
 import { describe, expect, it } from "vitest";
 import { rowText } from "./row.ts";
 import { runSuite } from "./suite.ts";
-import type { BenchSuite } from "./suite.ts";
+import type { BenchCase, BenchSuite } from "./suite.ts";
 
-const wait = (milliseconds: number): Promise<void> =>
-  new Promise((resolve) => setTimeout(resolve, milliseconds));
-
-function suiteOf(ours: () => Promise<void>, freed: string[]): BenchSuite {
-  return {
-    threads: 1,
-    mode: "test",
-    stop: async () => {},
-    *cases() {
-      yield {
-        name: "one",
-        sets: 1,
-        ours,
-        peers: {
-          slow: () => wait(30),
-          absent: async () => {
-            throw new Error("no such kernel");
-          },
-        },
-        dispose: () => freed.push("one"),
-      };
-    },
-  };
+function suiteOf(cases: readonly BenchCase[]): BenchSuite {
+  return { threads: 1, mode: "none", cases: () => cases, stop: async () => {} };
 }
 
+const row = async (one: BenchCase) => {
+  const { value } = await runSuite("suite", suiteOf([one]), { repeats: 3 }).next();
+  if (!value) throw new Error("no row");
+  return value;
+};
+
 describe("runSuite", () => {
-  it("gives rows whose ratio says how many times faster ours is, and frees the data", async () => {
-    const freed: string[] = [];
-    const rows = [];
-    for await (const row of runSuite(
-      "waiting",
-      suiteOf(() => wait(3), freed),
-      { repeats: 3 },
-    ))
-      rows.push(row);
-    expect(freed).toEqual(["one"]);
-    const [row] = rows;
-    expect(row).toEqual({
-      suite: "waiting",
-      case: "one",
-      unit: "ms",
-      ours: expect.any(Number),
-      peers: { slow: expect.any(Number), absent: "no such kernel" },
-      ratio: { slow: expect.any(Number) },
-      threads: 1,
-      mode: "test",
-      repeats: 3,
-      spread: expect.any(Number),
+  it("gives times, ratios, forms and the reasons of who is absent or fails", async () => {
+    let isFree = false;
+    const result = await row({
+      name: "case",
+      sets: 1,
+      ours: async () => 2,
+      peers: {
+        slow: async () => 5,
+        failing: () => Promise.reject(new Error("out of memory")),
+        absent: "not installed",
+      },
+      forms: { slow: "Gemm" },
+      dispose: async () => void (isFree = true),
     });
-    expect(row!.ratio.slow).toBe((row!.peers.slow as number) / row!.ours);
-    expect(row!.ratio.slow).toBeGreaterThan(1);
-    expect(rowText(row!)).toMatch(
-      /^waiting +one +[\d.]+ ms ±\d+ %  slow [\d.]+ ms \([\d.]+x\), absent: no such kernel$/,
+    expect(isFree).toBe(true);
+    expect(result).toEqual({
+      suite: "suite",
+      case: "case",
+      unit: "ms",
+      ours: 2,
+      peers: { slow: 5, failing: "out of memory", absent: "not installed" },
+      forms: { slow: "Gemm" },
+      ratio: { slow: 2.5 },
+      threads: 1,
+      mode: "none",
+      repeats: 3,
+      spread: 0,
+    });
+    expect(rowText(result)).toMatch(
+      /2\.00 ms ±0 % {2}slow \[Gemm\] 5\.00 ms \(2\.50x\), failing: out of memory, absent: not installed$/,
     );
   });
 
+  it("gives rates, with the same ratios", async () => {
+    const result = await row({
+      name: "case",
+      sets: 1,
+      ours: async () => 2,
+      peers: { slow: async () => 4 },
+      rate: { unit: "GB/s", amount: 0.5 },
+      dispose() {},
+    });
+    expect(result).toMatchObject({ unit: "GB/s", ours: 250, peers: { slow: 125 }, ratio: { slow: 2 } });
+  });
+
   it("ends with the reason when ours throws, after freeing the data", async () => {
-    const freed: string[] = [];
-    const broken = async (): Promise<void> => {
-      throw new Error("broken");
+    let isFree = false;
+    const broken: BenchCase = {
+      name: "case",
+      sets: 1,
+      ours: () => Promise.reject(new Error("broken")),
+      peers: {},
+      dispose: () => void (isFree = true),
     };
-    await expect(runSuite("waiting", suiteOf(broken, freed), { repeats: 1 }).next()).rejects.toThrow(
-      "waiting: one: broken",
-    );
-    expect(freed).toEqual(["one"]);
+    await expect(row(broken)).rejects.toThrow("suite: case: broken");
+    expect(isFree).toBe(true);
   });
 });

@@ -1,16 +1,21 @@
 import { cpus } from "node:os";
 import type { Contender } from "./measure.ts";
 import { measure } from "./measure.ts";
-import type { BenchRow } from "./row.ts";
+import type { BenchRow, RateUnit } from "./row.ts";
 
 /** One case: ours and what it is compared with, over some data sets. */
 export interface BenchCase {
   readonly name: string;
   readonly sets: number;
   readonly ours: Contender["run"];
-  readonly peers: Readonly<Record<string, Contender["run"]>>;
+  /** A run, or the reason why there is none. */
+  readonly peers: Readonly<Record<string, Contender["run"] | string>>;
+  /** What a peer runs, where it had a choice. */
+  readonly forms?: Readonly<Record<string, string>>;
+  /** What a run does, in units of 10^9, to give the rate at which it does it. @default its milliseconds */
+  readonly rate?: { readonly unit: RateUnit; readonly amount: number };
   /** Frees the data. */
-  dispose(): void;
+  dispose(): void | Promise<void>;
 }
 
 /** Where a suite runs. */
@@ -33,24 +38,33 @@ export async function* runSuite(
   { repeats }: BenchContext,
 ): AsyncGenerator<BenchRow> {
   const { threads, mode } = suite;
-  for await (const { name: title, sets, ours, peers, dispose } of suite.cases()) {
-    const contenders = [
-      { name: "ours", run: ours },
-      ...Object.entries(peers).map(([peer, run]) => ({ name: peer, run })),
-    ];
+  for await (const { name: title, sets, ours, peers, forms, rate, dispose } of suite.cases()) {
+    const contenders = [{ name: "ours", run: ours }];
+    for (const [peer, run] of Object.entries(peers))
+      if (typeof run === "function") contenders.push({ name: peer, run });
     const timings = await measure(contenders, { repeats, sets });
-    dispose();
+    await dispose();
     const own = timings.get("ours")!;
     if ("error" in own) throw new Error(`${name}: ${title}: ${own.error}`);
-    const others = Object.keys(peers).map((peer) => [peer, timings.get(peer)!] as const);
+    const outcome = (peer: string): number | string => {
+      const absence = peers[peer];
+      if (typeof absence === "string") return absence;
+      const timing = timings.get(peer)!;
+      return "error" in timing ? timing.error : timing.median;
+    };
+    const valueOf = (time: number): number => (rate ? (1000 * rate.amount) / time : time);
+    const others = Object.keys(peers).map((peer) => [peer, outcome(peer)] as const);
     yield {
       suite: name,
       case: title,
-      unit: "ms",
-      ours: own.median,
-      peers: Object.fromEntries(others.map(([peer, t]) => [peer, "error" in t ? t.error : t.median])),
+      unit: rate?.unit ?? "ms",
+      ours: valueOf(own.median),
+      peers: Object.fromEntries(
+        others.map(([peer, time]) => [peer, typeof time === "number" ? valueOf(time) : time]),
+      ),
+      ...(forms && { forms }),
       ratio: Object.fromEntries(
-        others.flatMap(([peer, t]) => ("error" in t ? [] : [[peer, t.median / own.median] as const])),
+        others.flatMap(([peer, time]) => (typeof time === "number" ? [[peer, time / own.median]] : [])),
       ),
       threads,
       mode,
