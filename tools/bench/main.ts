@@ -11,10 +11,13 @@ import type { BenchSuite } from "./suite.ts";
 /** Every suite by name, loaded when it runs. */
 const suites: Readonly<Record<string, () => Promise<BenchSuite>>> = {
   operations: async () => (await import("./suites/operations.ts")).operations(),
+  linear: async () => (await import("./suites/linear.ts")).linear(),
+  attention: async () => (await import("./suites/attention.ts")).attentionForward(),
 };
 
 const usage = `npm run bench -- [suite…] [--json FILE] [--repeats N]
-  suites: ${Object.keys(suites).join(", ")}`;
+  suites: ${Object.keys(suites).join(", ")}
+  Other libraries: npm run bench:setup installs those of npm, HEDDLE_PYTHON names a Python that has PyTorch.`;
 
 interface Options {
   readonly names: readonly string[];

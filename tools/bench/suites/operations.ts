@@ -13,10 +13,8 @@ import {
   startBackend,
 } from "@heddle/core";
 import type { LinearLayer } from "@heddle/core";
+import { setsBeyondCaches } from "../data.ts";
 import type { BenchCase, BenchSuite } from "../suite.ts";
-
-/** Bytes that the data sets of a case take together at least: beyond the caches. */
-const BEYOND_CACHES = 96 * 2 ** 20;
 
 type Make = (shape: readonly number[], name: string) => Tensor;
 type Inputs = Readonly<Record<string, Tensor>>;
@@ -38,7 +36,7 @@ function benchCase<I extends Inputs>({ name, inputs, ours, tfjs }: Definition<I>
   const first = makeSet(0);
   const bytes = Object.values(first).reduce((sum, { size }) => sum + 4 * size, 0);
   const sets = [first];
-  for (let set = 1; set < Math.min(16, Math.ceil(BEYOND_CACHES / bytes)); set++) sets.push(makeSet(set));
+  for (let set = 1; set < setsBeyondCaches(bytes); set++) sets.push(makeSet(set));
   const timed = (f: (set: I) => Tensor) => async (set: number) => {
     const result = tf.tidy(() => f(sets[set]!));
     await result.data();
