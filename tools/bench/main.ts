@@ -10,6 +10,7 @@ import type { BenchSuite } from "./suite.ts";
 
 /** Every suite by name, loaded when it runs. */
 const suites: Readonly<Record<string, () => Promise<BenchSuite>>> = {
+  machine: async () => (await import("./suites/machine.ts")).machine(),
   operations: async () => (await import("./suites/operations.ts")).operations(),
   linear: async () => (await import("./suites/linear.ts")).linear(),
   attention: async () => (await import("./suites/attention.ts")).attentionForward(),
