@@ -1,5 +1,5 @@
 /** jax-js on WebAssembly, jitted. Its arrays are counted: a function that uses one ends it, unless given its `ref`. */
-import { swapOuter, transpose } from "./graphs.ts";
+import { swapOuter, transpose } from "./layout.ts";
 import type { AttentionWork, LinearWork, Peer, Prepared, Work } from "./peer.ts";
 
 /** What of jax-js is used here: it is not installed with the workspace. */

@@ -1,7 +1,7 @@
 /** tfjs-backend-wasm, on the backend that is active: composed of 2-D products without transposes, its fast form. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor2D } from "@tensorflow/tfjs-core";
-import { transpose } from "./graphs.ts";
+import { transpose } from "./layout.ts";
 import type { AttentionWork, LinearWork, Peer, Prepared, Work } from "./peer.ts";
 
 /** One data set in tfjs's memory. */
