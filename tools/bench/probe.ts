@@ -14,8 +14,12 @@ const PEAK_UNITS = 4096;
 /** Addresses in the memory: the task, what it writes, what it reads. */
 const [TASK, RESULT, DATA] = [0, 1024, PAGE];
 
+/** What the stream's exclusive or of all bytes comes to. */
+const MARKS = [0x1234, 0, 0, 0x5678] as const;
+
 /** A measurement to repeat. */
 export interface Probe {
+  /** @throws Error when it did not compute what it should. */
   run(): void;
   /** Operations or bytes of a run. */
   readonly amount: number;
@@ -47,23 +51,28 @@ async function compileBest(): Promise<{ readonly name: string; readonly binary: 
 export async function openProbes(): Promise<Probes> {
   const { name, binary } = await compileBest();
   const memory = new WebAssembly.Memory({ initial: (DATA + STREAM_BYTES) / PAGE });
-  const { instance } = await WebAssembly.instantiate(binary, { env: { memory } });
+  const table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });
+  const env = { memory, __indirect_function_table: table };
+  const { instance } = await WebAssembly.instantiate(binary, { env });
   const exports = instance.exports as Record<Exported, (...words: number[]) => number>;
-  // Pages that nobody has written are all one page.
-  new Uint32Array(memory.buffer, DATA).forEach((_, i, all) => (all[i] = i));
   const words = new Int32Array(memory.buffer);
   const floats = new Float32Array(memory.buffer);
+  // Pages that nobody has written are all one page. Exclusive or of these is 0, but for the marks at both ends.
+  for (let at = DATA / 4; at < words.length; at++) words[at] = at;
+  words[DATA / 4]! ^= MARKS[0];
+  words[words.length - 1]! ^= MARKS[3];
   const setTask = (task: readonly number[]): void => words.set(task, TASK / 4);
   return {
     instructions: name,
     peak: {
       amount: PEAK_UNITS * exports.peak_operations(),
       run() {
-        floats.fill(1, RESULT / 4, RESULT / 4 + 64);
+        floats.fill(0, RESULT / 4, RESULT / 4 + 4);
         setTask([RESULT, PEAK_UNITS]);
-        // Halves and adds a half: 1 stays 1, far from denormals.
+        // Halves and adds a half: goes to 1, far from denormals.
         floats.set([0.5, 0.5], TASK / 4 + 2);
         exports.peak(TASK, 0, exports.peak_units(TASK), 0);
+        if (floats[RESULT / 4] !== 1) throw new Error(`peak must end at 1, got ${floats[RESULT / 4]}`);
       },
     },
     stream: {
@@ -71,6 +80,9 @@ export async function openProbes(): Promise<Probes> {
       run() {
         setTask([DATA, STREAM_BYTES / exports.stream_bytes(), RESULT]);
         exports.stream(TASK, 0, exports.stream_units(TASK), 0);
+        const mixed = words.subarray(RESULT / 4, RESULT / 4 + 4);
+        if (mixed.some((word, i) => word !== MARKS[i]))
+          throw new Error(`stream must have read ${MARKS}, got ${mixed}`);
       },
     },
   };
