@@ -3,9 +3,11 @@ import { activeBackend, createWeights, explain, linearOperation } from "@heddle/
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { linearWasm, panels } from "./linear.ts";
+import { variants } from "./variants.fixture.ts";
+import { wasm } from "./wasm.ts";
 
-describe("linear on wasm", () => {
-  useBackend("wasm");
+describe.each(variants)("linear on wasm %j", (options) => {
+  useBackend(wasm(options));
   testKernel(linearOperation, linearWasm, linearCases);
 
   it("comes with the backend, and explain names it", () => {

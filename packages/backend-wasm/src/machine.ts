@@ -3,13 +3,18 @@ import { HeddleError } from "@heddle/core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
+import { calibrate } from "./calibrate.ts";
+import type { Candidate, Code } from "./calibrate.ts";
 import { kernelBinary } from "./instruction-set.ts";
 import type { InstructionSet } from "./instruction-set.ts";
 
 /** What kernels for the operations are written against. */
 export interface Machine {
   readonly instructions: InstructionSet;
+  /** Measured when it is first asked for. */
   readonly tile: Tile;
+  /** What was measured to be best; undefined before the first kernel runs. */
+  readonly choice: Candidate | undefined;
   /** tfjs's memory, which the kernels share. */
   readonly memory: WebAssembly.Memory;
   /** The table through which the kernels call emitted modules. */
@@ -106,23 +111,53 @@ export function machine(): Machine {
   return found;
 }
 
+/** How a machine is set up. */
+export interface MachineOptions {
+  readonly instructions: InstructionSet;
+  /** Whether 256-bit code may be tried; `true`: it must be what is taken. */
+  readonly wide: "auto" | boolean;
+}
+
 /** Puts the kernels into a backend's memory, where {@link machine} finds them while the backend is active. */
-export async function installMachine(backend: BackendWasm, instructions: InstructionSet): Promise<Machine> {
+export async function installMachine(
+  backend: BackendWasm,
+  { instructions, wide }: MachineOptions,
+): Promise<Machine> {
   const heap = heapOf(backend.wasm);
   const { memory } = heap;
   const table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });
-  const { instance } = await WebAssembly.instantiate(await kernelBinary(instructions), {
-    env: { memory, __indirect_function_table: table },
-  });
-  const kernels = instance.exports as Record<string, (...words: number[]) => number>;
+  const imports = { env: { memory, __indirect_function_table: table } };
+  const binary = await kernelBinary(instructions);
+  const { instance } = await WebAssembly.instantiate(binary, imports);
+  const narrow = instance.exports as Code;
+  let current: Candidate | undefined;
+  /** The kernels, chosen when they are first needed, so that a program that computes nothing does not wait. */
+  const chosen = (): Candidate => {
+    if (current) return current;
+    const use = (candidate: Candidate): void => void (current = candidate);
+    try {
+      return (current = calibrate({ narrow, binary, imports, wide, use }));
+    } catch (error) {
+      current = undefined;
+      if (wide !== true) throw error;
+      const why = error instanceof Error ? error.message : String(error);
+      throw new HeddleError("unsupported", `wasm: wide must be possible here, got a reason: ${why}`, {
+        cause: error,
+      });
+    }
+  };
   const task = growing(heap)(4 * TASK_WORDS);
   const scratchOf = growing(heap);
   const installed: Machine = {
     instructions,
     ...heap,
     table,
-    // 4 x 8 without FMA: the product takes a register more (wasm.md).
-    tile: { rows: instructions === "relaxed" ? 6 : 4, columns: 8 },
+    get tile() {
+      return chosen().tile;
+    },
+    get choice() {
+      return current;
+    },
     address: ({ dataId }) => backend.dataIdMap.get(dataId).memoryOffset >>> 0,
     output(shape) {
       const info = backend.makeOutput([...shape], "float32");
@@ -134,9 +169,10 @@ export async function installMachine(backend: BackendWasm, instructions: Instruc
       return tf.engine().makeTensorFromTensorInfo(info);
     },
     run(kernel, words) {
+      const { code } = chosen();
       new Int32Array(memory.buffer, task, words.length).set(words);
-      const scratch = kernels[`${kernel}_scratch`]?.(task) ?? 0;
-      kernels[kernel]!(task, 0, kernels[`${kernel}_units`]!(task), scratchOf(scratch));
+      const scratch = code[`${kernel}_scratch`]?.(task) ?? 0;
+      code[kernel]!(task, 0, code[`${kernel}_units`]!(task), scratchOf(scratch));
     },
   };
   machines.set(backend, installed);

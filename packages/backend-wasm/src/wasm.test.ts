@@ -88,7 +88,7 @@ describe("wasm", () => {
 
   it("refuses an option that it does not have", () => {
     expect(() => wasm({ threads: 2 } as object)).toThrow(
-      'wasm: options must have only the fields kernels, wasm, got "threads"',
+      'wasm: options must have only the fields kernels, wasm, simd, wide, got "threads"',
     );
   });
 

@@ -1,5 +1,5 @@
 import type { AnyKernel, BackendStarter, StartedBackend } from "@heddle/core";
-import { HeddleError, checkFields, reject } from "@heddle/core";
+import { HeddleError, checkFields, checkOneOf, reject } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { KernelBackend } from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
@@ -7,10 +7,12 @@ import { activationWasm } from "./activation.ts";
 import { attentionWasm } from "./attention.ts";
 import { cacheWriteWasm } from "./cache-write.ts";
 import { supportedInstructions } from "./instruction-set.ts";
+import type { InstructionSet } from "./instruction-set.ts";
 import { linearWasm, panels } from "./linear.ts";
 import { loadQuietly } from "./load-quietly.ts";
 import { layerNormWasm, rmsNormWasm } from "./norms.ts";
 import { installMachine } from "./machine.ts";
+import type { Machine } from "./machine.ts";
 
 /** What `wasm` takes. */
 export interface WasmOptions {
@@ -23,6 +25,17 @@ export interface WasmOptions {
    * @default beside tfjs's own code
    */
   readonly wasm?: string | URL;
+  /**
+   * Instructions of our kernels: `relaxed` has fused multiply-add, `plain` works in all engines.
+   * @default "auto", the best that the engine knows
+   */
+  readonly simd?: "auto" | InstructionSet;
+  /**
+   * Code of twice the width, which Node 24 and later can make, if it is the fastest and gives the same bits; with
+   * `true` the first kernel throws where it cannot. It is made when that kernel runs, in about a fifth of a second.
+   * @default "auto"
+   */
+  readonly wide?: "auto" | boolean;
 }
 
 /** One for each operation that has its own. */
@@ -66,25 +79,32 @@ function locate(wasm: string | URL): string {
   return `${where}${where.endsWith("/") ? "" : "/"}${BINARY}`;
 }
 
-async function start({ kernels = [], wasm }: WasmOptions): Promise<StartedBackend> {
+/** What the machine turned out to be, for people. */
+function describe({ instructions, choice }: Machine): string {
+  const simd = instructions === "relaxed" ? "relaxed SIMD" : "SIMD";
+  if (!choice) return `WebAssembly ${simd}, 1 thread`;
+  const { tile, wide, narrowBecause } = choice;
+  const width = wide ? "256 bits wide" : `128 bits wide (${narrowBecause})`;
+  return `WebAssembly ${simd}, 1 thread, tile ${tile.rows}x${tile.columns}, ${width}`;
+}
+
+async function start(options: WasmOptions): Promise<StartedBackend> {
+  const { kernels = [], wasm, simd = "auto", wide = "auto" } = options;
   if (typeof WebAssembly === "undefined")
     throw new HeddleError("unsupported", "WebAssembly must be there, got an engine without it");
   const create = await loadFactory();
   if (!(await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT")))
     throw new HeddleError("unsupported", "WebAssembly must have SIMD, got an engine without it");
+  const supported = supportedInstructions();
+  if (simd === "relaxed" && supported !== "relaxed")
+    throw new HeddleError("unsupported", "simd relaxed must be known to the engine, got one without it");
   // Its threaded build breaks when minified, and needs blob workers.
   tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
   if (wasm === undefined) delete locations[BINARY];
   else locations[BINARY] = locate(wasm);
+  let engine: BackendWasm;
   try {
-    const engine = (await loadQuietly(async () => create())) as BackendWasm;
-    const { instructions } = await installMachine(engine, supportedInstructions());
-    return {
-      engine,
-      kernels: [...kernels, ...own],
-      packing: panels,
-      description: `WebAssembly ${instructions === "relaxed" ? "relaxed SIMD" : "SIMD"}, 1 thread`,
-    };
+    engine = (await loadQuietly(async () => create())) as BackendWasm;
   } catch (error) {
     const place = locations[BINARY] ?? "the default place";
     const why = error instanceof Error ? error.message : String(error);
@@ -96,6 +116,15 @@ async function start({ kernels = [], wasm }: WasmOptions): Promise<StartedBacken
       },
     );
   }
+  const machine = await installMachine(engine, { instructions: simd === "auto" ? supported : simd, wide });
+  return {
+    engine,
+    kernels: [...kernels, ...own],
+    packing: panels,
+    get description() {
+      return describe(machine);
+    },
+  };
 }
 
 /**
@@ -103,8 +132,10 @@ async function start({ kernels = [], wasm }: WasmOptions): Promise<StartedBacken
  * @throws HeddleError `invalid-argument` for options of the wrong type.
  */
 export function wasm(options: WasmOptions = {}): BackendStarter {
-  checkFields("wasm: options", options, ["kernels", "wasm"]);
-  const { wasm: place } = options;
+  checkFields("wasm: options", options, ["kernels", "wasm", "simd", "wide"]);
+  const { wasm: place, simd = "auto", wide = "auto" } = options;
+  checkOneOf("wasm: simd", simd, ["auto", "plain", "relaxed"]);
+  checkOneOf("wasm: wide", wide, ["auto", true, false]);
   if (place !== undefined && !(place instanceof URL) && (typeof place !== "string" || place === ""))
     reject("wasm: wasm", "be a URL or a path that is not empty", place);
   return { name: "wasm", start: () => start(options) };

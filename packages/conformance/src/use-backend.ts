@@ -14,12 +14,14 @@ const starters: Readonly<Record<BackendName, () => Promise<BackendStarter>>> = {
 /**
  * Inside a `describe`: its tests run on this backend, and each must free every tensor that it makes.
  * The backend is started before the first test and disposed after the last.
+ *
+ * @param which Its name, or a starter with options.
  */
-export function useBackend(name: BackendName): void {
+export function useBackend(which: BackendName | BackendStarter): void {
   let backend: Backend;
   let before = 0;
   beforeAll(async () => {
-    backend = await startBackend(await starters[name]());
+    backend = await startBackend(typeof which === "string" ? await starters[which]() : which);
   });
   beforeEach(() => {
     before = backend.memory().tensors;

@@ -9,7 +9,7 @@ import type { Packing } from "./packing.ts";
 /** What a starter hands over: a tfjs backend that is ready to compute, not yet registered. */
 export interface StartedBackend {
   readonly engine: KernelBackend;
-  /** What it runs on, for people: `"WebAssembly SIMD, 1 thread"`. */
+  /** What it runs on, for people: `"WebAssembly SIMD, 1 thread"`. It may come to know more. */
   readonly description: string;
   readonly kernels: readonly AnyKernel[];
   /** In which layout its kernels want the weights of `linear`. @default as they are stored */
@@ -154,7 +154,7 @@ async function register(
   started: StartedBackend,
   refused: readonly RefusedBackend[],
 ): Promise<Backend> {
-  const { engine, description, kernels, packing } = started;
+  const { engine, kernels, packing } = started;
   const before = running.at(-1);
   if (tf.findBackendFactory(name)) tf.removeBackend(name);
   tf.registerBackend(name, () => engine);
@@ -169,7 +169,9 @@ async function register(
   let stopping: Promise<void> | undefined;
   const backend: Backend = {
     name,
-    description,
+    get description() {
+      return started.description;
+    },
     refused,
     kernels,
     ...(packing && { packing }),

@@ -1,0 +1,42 @@
+/**
+ * 256-bit code from 128-bit SIMD: V8 can join neighbouring vectors into one twice as wide. The flag is off by default
+ * and Node can set it; code that is compiled while it is set keeps its form afterwards, and other modules are untouched.
+ */
+
+/** The part of `node:v8` used here. */
+interface V8 {
+  setFlagsFromString(flag: string): void;
+}
+
+interface Process {
+  readonly versions?: { readonly v8?: string };
+  getBuiltinModule?(name: "node:v8"): V8;
+}
+
+const FLAG = "experimental-wasm-revectorize";
+
+/** A custom section: V8 keeps one compilation for equal bytes, and this one is to be made apart. */
+const APART = Uint8Array.of(0, 5, 4, ...new TextEncoder().encode("wide"));
+
+/**
+ * Compiles a module while the flag is set, and runs `warm` on it until V8 has made its final code.
+ * @throws Error The reason when the engine cannot do it.
+ */
+export function widened<T>(
+  binary: Uint8Array<ArrayBuffer>,
+  imports: WebAssembly.Imports,
+  warm: (exports: WebAssembly.Exports) => T,
+): T {
+  const { process } = globalThis as { process?: Process };
+  const v8 = process?.getBuiltinModule?.("node:v8");
+  if (!v8) throw new Error("only Node lets a program set V8's flags");
+  const bytes = new Uint8Array(binary.length + APART.length);
+  bytes.set(binary);
+  bytes.set(APART, binary.length);
+  v8.setFlagsFromString(`--${FLAG}`);
+  try {
+    return warm(new WebAssembly.Instance(new WebAssembly.Module(bytes), imports).exports);
+  } finally {
+    v8.setFlagsFromString(`--no-${FLAG}`);
+  }
+}
