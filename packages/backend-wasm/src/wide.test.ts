@@ -63,6 +63,14 @@ describe("wide", () => {
     );
   });
 
+  it("sets no flag in an engine that does not know it", () => {
+    const { versions } = process;
+    vi.spyOn(process, "versions", "get").mockReturnValue({ ...versions, v8: "12.4.254.21-node.33" });
+    const asked = vi.spyOn(process, "getBuiltinModule");
+    expect(() => widened(new Uint8Array(), {}, () => undefined)).toThrow("Node 24 is the first that can");
+    expect(asked).toHaveBeenCalled();
+  });
+
   it("leaves the flag as it was when the warm-up throws", () => {
     const flags: string[] = [];
     const v8 = { setFlagsFromString: (flag: string) => void flags.push(flag) };

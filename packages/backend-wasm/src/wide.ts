@@ -30,6 +30,8 @@ export function widened<T>(
   const { process } = globalThis as { process?: Process };
   const v8 = process?.getBuiltinModule?.("node:v8");
   if (!v8) throw new Error("only Node lets a program set V8's flags");
+  // An engine that does not know a flag prints so, whatever one does.
+  if (!(parseInt(process?.versions?.v8 ?? "0", 10) >= 13)) throw new Error("Node 24 is the first that can");
   const bytes = new Uint8Array(binary.length + APART.length);
   bytes.set(binary);
   bytes.set(APART, binary.length);
