@@ -1,5 +1,12 @@
 import { linearCases, testKernel, useBackend } from "@heddle/conformance";
-import { activeBackend, createWeights, explain, linearOperation } from "@heddle/core";
+import {
+  activeBackend,
+  createWeights,
+  differentiate,
+  explain,
+  linearOperation,
+  withoutTape,
+} from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { linearWasm, panels } from "./linear.ts";
@@ -48,6 +55,25 @@ describe.each(variants)("linear on wasm %j", (options) => {
     expect(tensor().shape).toEqual([40, 24]);
     expect(activeBackend()!.memory().tensors - before).toBe(4);
     tf.dispose([x, first, second]);
+    weights.dispose();
+  });
+
+  it("keeps the tensors that differentiate watches where its tape is paused", () => {
+    const weights = createWeights({ seed: 3 });
+    const layer = weights.linear("a", { in: 2, out: 3 });
+    const weight = weights.all.get("a.weight")!;
+    const x = tf.tensor2d([[2, 5]]);
+    tf.dispose(layer(x));
+    const { value, gradients } = differentiate(() => {
+      // A target that no gradient flows through.
+      withoutTape(() => layer(x));
+      expect(() => weight.packed(panels, "linear")).toThrow(
+        "a.weight: must not be packed while differentiating, which may watch its plain values",
+      );
+      return layer(x);
+    }, [weight]);
+    expect([...gradients[0]!.dataSync()]).toEqual([2, 5, 2, 5, 2, 5]);
+    tf.dispose([x, value, gradients[0]!]);
     weights.dispose();
   });
 });

@@ -4,7 +4,7 @@ import { requireBackend } from "./backend.ts";
 import { HeddleError, checkOneOf, checkShape, reject } from "./errors.ts";
 import { widenBF16, widenF16 } from "./half-precision.ts";
 import type { MatrixLayout, PackedMatrix, Packing } from "./packing.ts";
-import { withoutTape } from "./tape.ts";
+import { isWithinDifferentiate, withoutTape } from "./tape.ts";
 
 /** How values are held: as a float32 tensor, or as 16-bit numbers that are widened at each read. */
 export type StorageKind = "f32" | "f16" | "bf16";
@@ -31,13 +31,15 @@ export interface Parameter {
   /** Half of the memory for `f16` and `bf16`, for inference: they cannot be differentiated by. */
   readonly storage: StorageKind;
   /**
-   * The values as float32. Owned by the parameter, so do not dispose them; in 16-bit storage a new tensor that belongs
-   * to the scope (`tf.tidy`) in which it is read. Values that were packed are unpacked and stay so.
+   * The values as float32. Owned by the parameter, so do not dispose them, and read them anew after a forward pass,
+   * which may pack them; in 16-bit storage a new tensor that belongs to the scope (`tf.tidy`) in which it is read.
+   * Values that were packed are unpacked and stay so.
    */
   tensor(): Tensor;
   /**
    * The values in a backend's layout, which takes the place of the plain one until `tensor` is called. Owned by the
-   * parameter. For f32 storage.
+   * parameter. A tensor that `tensor` gave before is freed.
+   * @throws HeddleError `invalid-argument` for 16-bit storage, `invalid-state` while differentiating.
    */
   packed(packing: Packing, layout: MatrixLayout): PackedMatrix;
   /** Whether values are held now; reading makes the first ones. */
@@ -142,6 +144,11 @@ export function createParameter(
     },
     packed(packing, layout) {
       if (packed?.packing === packing && packed.layout === layout) return packed;
+      if (isWithinDifferentiate())
+        throw new HeddleError(
+          "invalid-state",
+          `${name}: must not be packed while differentiating, which may watch its plain values`,
+        );
       const plain = this.tensor();
       if (half !== null) reject(`${name}: storage`, "be f32 to be packed", half.storage);
       const values = tf.keep(withoutTape(() => tf.tidy(() => packing.pack(plain, layout))));

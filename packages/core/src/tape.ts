@@ -46,6 +46,17 @@ export function isDifferentiating(): boolean {
   return gradientDepth > 0 && kernelDepth === 0;
 }
 
+/** Calls to `differentiate` that have not returned. */
+let running = 0;
+
+/**
+ * Whether a call to `differentiate` is running, recorded now or not: the variables that it was given must stay the
+ * tensors that they are, since it knows them by identity.
+ */
+export function isWithinDifferentiate(): boolean {
+  return running > 0;
+}
+
 /** One recorded step: what to compute, what it depends on, and how to go back. */
 export interface RecordedStep<R extends Output> {
   /** Tensors through which gradients flow, by name. */
@@ -126,6 +137,7 @@ export function differentiate(f: () => Tensor, variables: readonly Variable[], d
   let tape: TapeNode[] | null = null;
   state.activeTape = null;
   state.gradientDepth = 0;
+  running++;
   try {
     const watched = (): Tensor => {
       tape = state.activeTape;
@@ -153,6 +165,7 @@ export function differentiate(f: () => Tensor, variables: readonly Variable[], d
       );
     throw error;
   } finally {
+    running--;
     for (const node of tape ?? []) for (const tensor of (node as TapeNode).saved ?? []) tensor.dispose();
     state.activeTape = activeTape;
     state.gradientDepth = gradientDepth;

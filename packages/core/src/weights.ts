@@ -11,7 +11,7 @@ import type { MatrixLayout } from "./packing.ts";
 import { createParameter } from "./parameter.ts";
 import type { Parameter } from "./parameter.ts";
 import { randomStream } from "./random.ts";
-import { isDifferentiating, withoutTape } from "./tape.ts";
+import { isDifferentiating, isWithinDifferentiate, withoutTape } from "./tape.ts";
 
 /** What a layer says of a parameter that it wants. */
 export interface ParameterSpec {
@@ -192,9 +192,10 @@ function linearLayer(weights: Weights, name: string, spec: LinearSpec): LinearLa
   const b = bias
     ? weights.parameter(`${name}.bias`, { shape: [out], ...(from && { from: from.bias }) })
     : null;
-  // Without a gradient to come, a float32 weight is kept in the layout that the backend's kernels read best.
+  // Without a gradient to come, a float32 weight is kept in the layout that the backend's kernels read best. Packing
+  // frees the plain tensor, which `differentiate` may watch even where its tape is paused (`withoutTape`).
   const stored = (): Pick<LinearCall, "weight" | "layout"> => {
-    if (weight.storage !== "f32" || isDifferentiating()) return { weight: weight.tensor(), layout };
+    if (weight.storage !== "f32" || isWithinDifferentiate()) return { weight: weight.tensor(), layout };
     const packing = activeBackend()?.packing;
     if (packing)
       return weight.plain ? { weight: weight.tensor(), layout } : { weight: weight.packed(packing, layout) };
