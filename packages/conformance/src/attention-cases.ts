@@ -5,6 +5,7 @@ import {
   bigBird,
   causal,
   dilated,
+  fromInteger,
   full,
   lookup,
   padding,
@@ -74,7 +75,11 @@ function draw({ name: _, pattern, size = 1, queryOffset, keyLength, scale, ...re
 
 const { query, key } = variables;
 /** The bias of each clipped distance. */
-const biased = score.plus(lookup("bias", key.minus(query).maximum(-9).minimum(9).plus(9))).node;
+const distance = key.minus(query).maximum(-9).minimum(9).plus(9);
+const biased = score.plus(lookup("bias", distance)).node;
+/** A half for keys up to the query, Infinity over Infinity for those far behind it. */
+const odds = fromInteger(key.minus(query).maximum(0)).times(100).exp();
+const unknownAhead = odds.dividedBy(odds.plus(1));
 const sameDocument = key.attribute("document").equals(query.attribute("document"));
 
 const cases: readonly Drawn[] = [
@@ -153,6 +158,13 @@ const cases: readonly Drawn[] = [
     queryOffset: [87, 20],
     modifiers: [biased, softCap({ cap: 3 }).score],
     tables: { bias: [2, 1, 3, 19] },
+  },
+  {
+    name: "a bias whose derivative is no number where no pair is allowed",
+    pattern: causal(),
+    queries: 30,
+    modifiers: [score.plus(lookup("bias", distance).times(unknownAhead)).node],
+    tables: { bias: [1, 4, 1, 19] },
   },
   {
     name: "a modifier of attributes, batch rows apart",

@@ -4,6 +4,7 @@ import { randomStream } from "@heddle/core";
 import { applyModifier } from "./apply-modifier.ts";
 import type { ModifierContext } from "./apply-modifier.ts";
 import { constant, fromInteger, lookup, score, variables } from "./builders.ts";
+import type { NumberExpression } from "./builders.ts";
 import { lookupDerivatives, scoreDerivative } from "./derivative.ts";
 import { emitMask, emitModifier } from "./emit-wasm.ts";
 import { allows } from "./evaluate.ts";
@@ -227,6 +228,27 @@ describe("emitModifier", () => {
     ];
     expect(run(score.exp().node)).toEqual([NaN, Infinity, 0]);
     expect(run(softCap({ cap: 2 }).score)).toEqual([NaN, 2, -2]);
+  });
+
+  it("adds nothing where no gradient flows, whatever the derivative is there", () => {
+    const { query, key } = variables;
+    // 1, 1 and Infinity.
+    const steep = fromInteger(key.minus(query).maximum(0)).times(100).exp();
+    const tile: ModifierContext = {
+      queries: { start: 1, step: 1, count: 1 },
+      keys: { start: 0, step: 1, count: 3 },
+      queryLength: 2,
+      keyLength: 3,
+      lookups: { slope: { values: new Float32Array(1), length: 1 } },
+    };
+    const gradients = (factor: NumberExpression, upstream: readonly number[]): number[] => {
+      const wasm = startWasmTile(emitModifier(score.plus(lookup("slope", 0).times(factor)).node));
+      return [...wasm.lookupGradients(new Float32Array(3), Float32Array.from(upstream), tile)["slope"]!];
+    };
+    const unknown = steep.dividedBy(steep.plus(1));
+    expect(gradients(unknown, [2, 4, 0])).toEqual([3]);
+    expect(gradients(unknown, [2, 4, 1])).toEqual([Number.NaN]);
+    expect(gradients(steep, [2, 4, 2 ** -120])[0]).toBeCloseTo(6 + 3e38 * 2 ** -120);
   });
 
   it("applies ALiBi-like slopes read once a head", () => {

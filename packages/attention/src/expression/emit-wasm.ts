@@ -21,6 +21,9 @@ import { encodeModule, FunctionWriter, op, wasmType } from "./wasm-writer.ts";
 
 const { i32, i64, f32 } = wasmType;
 
+/** Derivatives stay within this: one that is infinite would make NaN of a small upstream. */
+const STEEPEST = 3e38;
+
 /** The tile's arguments, in the order in which every exported function takes them. */
 export const tileArguments = [
   "queryStart",
@@ -90,8 +93,9 @@ export function emitMask(node: BooleanNode, { sharedMemory }: EmitWasmOptions = 
  * A module for a score modifier. `stride` is the number of floats from one row of a tile of scores to the next.
  * - `modify(scores, out, stride, ...tile)` writes the modified scores; `out` may be `scores`.
  * - `scoreDerivative(scores, out, stride, ...tile)` writes the derivative with respect to the score.
- * - `lookupGradients(scores, upstream, stride, ...tile, gradients)` adds upstream times derivative to the entries
- *   that were looked up; `gradients` is laid out like `lookups`, with addresses to add to.
+ * - `lookupGradients(scores, upstream, stride, ...tile, gradients)` adds upstream times derivative (within ±3e38, as in
+ *   the reference) to the entries that were looked up; `gradients` is laid out like `lookups`, with addresses to add
+ *   to. An upstream of 0 adds nothing, even where the derivative is NaN: so it is for pairs that are not allowed.
  */
 export function emitModifier(node: NumberNode, { sharedMemory }: EmitWasmOptions = {}): EmittedWasm {
   const layout = emitLayout([node]);
@@ -138,7 +142,7 @@ function elementwise(node: NumberNode, layout: EmitLayout, functions: MathFuncti
 function lookupGradients(node: NumberNode, layout: EmitLayout, functions: MathFunctions): FunctionWriter {
   const fn = new FunctionWriter([i32, i32, i32, ...tileArguments.map(() => i32), i32]);
   const [scores, upstream, stride, gradients] = [0, 1, 2, 3 + tileArguments.length];
-  const score = fn.local(f32);
+  const [score, slope, product] = [fn.local(f32), fn.local(f32), fn.local(f32)];
   const [index, target] = [fn.local(i32), fn.local(i32)];
   const derivatives = lookupDerivatives(node);
   const roots = derivatives.flatMap(({ lookup, derivative }): Root[] => [
@@ -148,27 +152,29 @@ function lookupGradients(node: NumberNode, layout: EmitLayout, functions: MathFu
   tileLoops(fn, { first: 3, layout, roots, functions, score, gradients }, (writer, at) => ({
     pair() {
       address(fn, scores, at.index).memory(op.f32Load, 2).set(score);
-      for (const { lookup, derivative } of derivatives) {
-        writer.emit({ type: "word", node: lookup.index });
-        fn.set(index);
-        writer.emit({ type: "number", node: derivative });
-        address(fn, upstream, at.index).memory(op.f32Load, 2).emit(op.f32Mul);
-        const product = fn.local(f32);
-        fn.set(product);
-        const { row, length } = at.gradient(lookup.table);
-        fn.get(index)
-          .get(length)
-          .emit(op.i32LtU)
-          .if(() => {
-            address(fn, row, index)
-              .tee(target)
-              .get(target)
-              .memory(op.f32Load, 2)
-              .get(product)
-              .emit(op.f32Add);
-            fn.memory(op.f32Store, 2);
-          });
-      }
+      address(fn, upstream, at.index).memory(op.f32Load, 2).tee(slope).f32(0).emit(op.f32Ne);
+      fn.if(() => {
+        for (const { lookup, derivative } of derivatives) {
+          writer.emit({ type: "word", node: lookup.index });
+          fn.set(index);
+          writer.emit({ type: "number", node: derivative });
+          fn.f32(STEEPEST).emit(op.f32Min).f32(-STEEPEST).emit(op.f32Max);
+          fn.get(slope).emit(op.f32Mul).set(product);
+          const { row, length } = at.gradient(lookup.table);
+          fn.get(index)
+            .get(length)
+            .emit(op.i32LtU)
+            .if(() => {
+              address(fn, row, index)
+                .tee(target)
+                .get(target)
+                .memory(op.f32Load, 2)
+                .get(product)
+                .emit(op.f32Add);
+              fn.memory(op.f32Store, 2);
+            });
+        }
+      });
     },
     row() {
       nextRow(fn, scores, stride);

@@ -26,6 +26,7 @@ export const op = {
   i32LtU: 0x49,
   i32LeS: 0x4c,
   i32GeS: 0x4e,
+  f32Ne: 0x5c,
   f32Lt: 0x5d,
   i32Add: 0x6a,
   i32Sub: 0x6b,
