@@ -68,10 +68,13 @@ static void rows_times_panel(const LinearTask *t, int row, int rows, const float
     start = own->start;
   }
 
-  if (rows == 1 && columns == 16)
-    row_times_panel_4(x, panel, start, c, t->in);
-  else if (rows == 1)
-    row_times_panel_2(x, panel, start, c, t->in);
+  /* Tiles take one value of k at least. */
+  if (rows == 1 || t->in == 0)
+    for (int i = 0; i < rows; i++)
+      if (columns == 16)
+        row_times_panel_4(x, panel, start, c + i * c_stride, t->in);
+      else
+        row_times_panel_2(x, panel, start, c + i * c_stride, t->in);
   else
     for (int k = 0; k < t->in; k += K_BLOCK)
       products(columns, rows, t->tile_rows, x + k, t->in, panel + (long)k * columns, columns, c, c_stride,

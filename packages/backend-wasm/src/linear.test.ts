@@ -1,10 +1,13 @@
-import { linearCases, testKernel, useBackend } from "@heddle/conformance";
+import { cpu } from "@heddle/backend-cpu";
+import { largestDifference, linearCases, testKernel, useBackend } from "@heddle/conformance";
 import {
   activeBackend,
   createWeights,
   differentiate,
   explain,
+  linear,
   linearOperation,
+  startBackend,
   withoutTape,
 } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
@@ -56,6 +59,26 @@ describe.each(variants)("linear on wasm %j", (options) => {
     expect(activeBackend()!.memory().tensors - before).toBe(4);
     tf.dispose([x, first, second]);
     weights.dispose();
+  });
+
+  it("gives zeros for the gradient of a weight that no row met", () => {
+    const [x, weight] = [tf.zeros([0, 5]), tf.ones([3, 5])];
+    // Tensors take memory that was in use before.
+    tf.dispose(tf.ones([3, 5]));
+    const { value, gradients } = differentiate(() => linear({ x, weight }), [weight]);
+    expect([...gradients[0]!.dataSync()]).toEqual(Array.from({ length: 15 }, () => 0));
+    tf.dispose([x, weight, value, gradients[0]!]);
+  });
+
+  it("unpacks a layer's weight where another backend is active", async () => {
+    const weights = createWeights({ seed: 3 });
+    const layer = weights.linear("a", { in: 24, out: 40 });
+    const run = (): Float32Array => tf.tidy(() => layer(tf.ones([3, 24])).dataSync<"float32">());
+    const found = run();
+    const other = await startBackend(cpu());
+    expect(largestDifference(run(), found)).toBeLessThan(1e-6);
+    weights.dispose();
+    await other.dispose();
   });
 
   it("keeps the tensors that differentiate watches where its tape is paused", () => {

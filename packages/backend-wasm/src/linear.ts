@@ -3,7 +3,7 @@ import type { Activation, Kernel, LinearCall, MatrixLayout, PackedMatrix, Packin
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { activate, activationCodes } from "./activation.ts";
-import { machine } from "./machine.ts";
+import { machine, machineOf } from "./machine.ts";
 
 /** What a weight's shape and layout say: input width, output width, and whether it is [out, in]. */
 function sizesOf({
@@ -25,7 +25,8 @@ export const panels: Packing = {
     return values;
   },
   unpack(packed) {
-    const { address, output, run, tile } = machine();
+    // Another backend may be active by now.
+    const { address, output, run, tile } = machineOf(packed.values);
     const plain = output(packed.shape);
     run("unpack", [address(plain), address(packed.values), ...sizesOf(packed), tile.columns]);
     return plain;

@@ -66,16 +66,18 @@ interface Emscripten {
 type Heap = Pick<Machine, "memory" | "allocate" | "free">;
 
 function heapOf(module: object): Heap {
+  const { _malloc: firstMalloc, _free: firstFree } = module as Emscripten;
+  // At its first call each puts another function in its place.
+  firstFree(firstMalloc(LINE));
   const { asm, wasmMemory, _malloc: malloc, _free: free } = module as Emscripten;
-  return {
-    memory: asm.memory ?? wasmMemory!,
-    allocate(bytes) {
-      const address = malloc(bytes) >>> 0;
-      if (address === 0) throw noRoom(bytes);
-      return address;
-    },
-    free: (address) => free(address),
+  const allocate = (bytes: number): number => {
+    const address = malloc(bytes) >>> 0;
+    if (address === 0) throw noRoom(bytes);
+    return address;
   };
+  // Where there is no room, tfjs would write a tensor's values to address 0, over its own data.
+  Object.assign(module, { _malloc: allocate });
+  return { memory: asm.memory ?? wasmMemory!, allocate, free: (address) => free(address) };
 }
 
 /** A place in the heap of at least so many bytes; what was there is lost when it grows. */
@@ -109,6 +111,20 @@ export function machine(): Machine {
       "wasm: backend must be started by startBackend(wasm()), got tfjs's own",
     );
   return found;
+}
+
+/** The machine in whose heap a tensor is, whichever backend is active; the active one for a tensor of another backend. */
+export function machineOf(tensor: Tensor): Machine {
+  const found = machines.get(tf.engine().state.tensorInfo.get(tensor.dataId)!.backend);
+  if (found) return found;
+  // Throws where its backend was disposed.
+  tensor.dataSync();
+  return machine();
+}
+
+/** Forgets the machine of a backend that was disposed. */
+export function uninstallMachine(backend: BackendWasm): void {
+  machines.delete(backend);
 }
 
 /** How a machine is set up. */
@@ -160,13 +176,7 @@ export async function installMachine(
     },
     address: ({ dataId }) => backend.dataIdMap.get(dataId).memoryOffset >>> 0,
     output(shape) {
-      const info = backend.makeOutput([...shape], "float32");
-      const { memoryOffset } = backend.dataIdMap.get(info.dataId);
-      if (memoryOffset === 0) {
-        backend.disposeData(info.dataId);
-        throw noRoom(4 * tf.util.sizeFromShape(info.shape));
-      }
-      return tf.engine().makeTensorFromTensorInfo(info);
+      return tf.engine().makeTensorFromTensorInfo(backend.makeOutput([...shape], "float32"), backend);
     },
     run(kernel, words) {
       const { code } = chosen();

@@ -11,7 +11,7 @@ import type { InstructionSet } from "./instruction-set.ts";
 import { linearWasm, panels } from "./linear.ts";
 import { loadQuietly } from "./load-quietly.ts";
 import { layerNormWasm, rmsNormWasm } from "./norms.ts";
-import { installMachine } from "./machine.ts";
+import { installMachine, uninstallMachine } from "./machine.ts";
 import type { Machine } from "./machine.ts";
 
 /** What `wasm` takes. */
@@ -124,6 +124,7 @@ async function start(options: WasmOptions): Promise<StartedBackend> {
     get description() {
       return describe(machine);
     },
+    stop: () => uninstallMachine(engine),
   };
 }
 

@@ -6,11 +6,14 @@ export type MatrixLayout = "linear" | "conv1d";
 
 /** A layout of a backend for the weights of `linear`. */
 export interface Packing {
-  /** Carries its facts: `f32.panel8`. */
+  /** Carries its facts: `f32.panels`. */
   readonly name: string;
   /** The packed values, a new tensor. */
   pack(weight: Tensor, layout: MatrixLayout): Tensor;
-  /** The plain values in their layout and shape, a new tensor: exactly those that were packed. */
+  /**
+   * The plain values in their layout and shape, a new tensor: exactly those that were packed. The backend that packed
+   * them runs still, but another one may be active.
+   */
   unpack(packed: PackedMatrix): Tensor;
 }
 

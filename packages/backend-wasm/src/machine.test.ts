@@ -1,0 +1,59 @@
+import { cpu } from "@heddle/backend-cpu";
+import { activeBackend, createWeights, linear, startBackend } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import { afterEach, describe, expect, it } from "vitest";
+import { machine } from "./machine.ts";
+import { wasm } from "./wasm.ts";
+
+afterEach(async () => {
+  while (activeBackend()) await activeBackend()!.dispose();
+});
+
+describe("machine", () => {
+  it("says that a heap is full, in tfjs's operations too, and goes on when there is room again", async () => {
+    const backend = await startBackend(wasm());
+    const { allocate, free } = machine();
+    const x = tf.ones([32, 32]);
+    const taken: number[] = [];
+    // What tfjs needs to count its tensors stays free.
+    for (let bytes = 2 ** 28; bytes >= 2 ** 11;)
+      try {
+        taken.push(allocate(bytes));
+      } catch {
+        bytes /= 2;
+      }
+    const { tensors } = backend.memory();
+    const full =
+      /^wasm: heap must have room for \d+ more bytes \(it ends at 4 GiB\), got none\. Dispose tensors/;
+    expect(() => tf.tensor(new Float32Array(1024))).toThrow(full);
+    expect(() => tf.add(x, x)).toThrow(full);
+    // The first kernel: what is measured for it needs room.
+    expect(() => linear({ x, weight: x })).toThrow(full);
+    expect(backend.memory().tensors).toBe(tensors);
+    taken.forEach(free);
+    const y = linear({ x, weight: x });
+    expect(y.dataSync()[0]).toBe(32);
+    tf.dispose([x, y]);
+    expect(backend.memory().tensors).toBe(0);
+  });
+
+  it("is gone with its backend: what was packed there is refused, in the words for every tensor", async () => {
+    const first = await startBackend(wasm());
+    const weights = createWeights({ seed: 3 });
+    const layer = weights.linear("a", { in: 4, out: 4 });
+    const x = tf.ones([2, 4]);
+    tf.dispose(layer(x));
+    await first.dispose();
+    for (const next of [cpu(), wasm()]) {
+      const backend = await startBackend(next);
+      const again = tf.ones([2, 4]);
+      expect(() => layer(again)).toThrow(
+        'tensor: must be read before its backend "wasm" is disposed, got a read after',
+      );
+      again.dispose();
+      await backend.dispose();
+    }
+    x.dispose();
+    weights.dispose();
+  });
+});
