@@ -366,6 +366,16 @@ describe("attention's bad calls", () => {
       }),
       "attention: attributes.key.x must be within ±16777216, got 33554432",
     ],
+    [
+      "heads without a width",
+      () => ({ q: ones(2, 4, 5, 0), k: ones(2, 2, 7, 0) }),
+      "attention: q must have heads of a width of at least 1, got [2,4,5,0]",
+    ],
+    [
+      "values without a width",
+      () => ({ v: ones(2, 2, 7, 0) }),
+      "attention: v must have heads of a width of at least 1, got [2,2,7,0]",
+    ],
     ["a scale that is no number", () => ({ scale: NaN }), "attention: scale must be a number, got NaN"],
     [
       "a dropout rate of 1",

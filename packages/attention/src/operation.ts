@@ -76,6 +76,8 @@ function validate(call: AttentionCall): void {
   checkFloatsOf("attention: k", k, [batch, null, null, width]);
   const [, keyHeads, keys] = k.shape as [number, number, number, number];
   checkFloatsOf("attention: v", v, [batch, keyHeads, keys, null]);
+  for (const [name, { shape }] of Object.entries({ q, v }))
+    if (shape[3] === 0) reject(`attention: ${name}`, "have heads of a width of at least 1", shape);
   if (heads % keyHeads !== 0)
     reject("attention: heads of q", `be a multiple of the ${keyHeads} heads of k`, heads);
   checkPattern("attention: pattern", pattern);
