@@ -8,8 +8,8 @@ import type { Machine } from "./machine.ts";
 
 type Modifier = NonNullable<AttentionCall["modifiers"]>[number];
 
-/** Modules kept in the table, since the layers of a model ask for the same few. */
-const SLOTS = 64;
+/** Modules kept in the table, since the layers of a model ask for the same few: no call may have more modifiers. */
+export const GREATEST_MODIFIERS = 64;
 
 interface Slot {
   readonly score: Modifier["score"];
@@ -24,7 +24,7 @@ const FUNCTIONS = ["modify", "scoreDerivative", "lookupGradients"] as const;
 /** The modules in each machine's table, the one used last behind. */
 const slots = new WeakMap<Machine, Slot[]>();
 
-/** A modifier's module in the table. A call has fewer modifiers than there are slots. */
+/** A modifier's module in the table. */
 function slotOf(machine: Machine, score: Modifier["score"]): Slot {
   const known = slots.get(machine) ?? [];
   slots.set(machine, known);
@@ -37,7 +37,7 @@ function slotOf(machine: Machine, score: Modifier["score"]): Slot {
   const { bytes, layout } = emitModifier(score);
   const { memory, table } = machine;
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
-  const number = known.length < SLOTS ? table.grow(FUNCTIONS.length) : known.shift()!.number;
+  const number = known.length < GREATEST_MODIFIERS ? table.grow(FUNCTIONS.length) : known.shift()!.number;
   FUNCTIONS.forEach((name, i) => table.set(number + i, exports[name]));
   const slot = { score, layout, number };
   known.push(slot);

@@ -1,6 +1,6 @@
 /**
  * What the heads of a call attend to, tile by tile, as kernels/attention.c reads it. Tiles that allow no pair are left
- * out, those that allow all have no mask, and equal masks are held once.
+ * out, those known to allow all have no mask, and equal masks are held once.
  */
 import { checkAllowsSomething, disjointParts, resolvePattern, tilesOf } from "@heddle/attention";
 import type {
@@ -70,9 +70,12 @@ function planPart({ machine, pool, ...context }: HeadContext, heads: number, par
   const row = { ...context.row, expression: part.expression };
   const { queryOffset, attributes } = row;
   let words: MaskWords | undefined;
-  const maskOf = (tile: StatusTile): number => {
+  /** Number of a tile's mask, -1 for none; undefined where the tile allows no pair after all. */
+  const maskOf = ({ queries, keys, status }: StatusTile): number | undefined => {
+    if (status !== "some") return status === "all" ? -1 : undefined;
     words ??= maskWords(machine, { ...row, head, queryLength, keyLength }, TILE.queries);
-    return pool.add(words.of(tile.queries, tile.keys));
+    const mask = words.of(queries, keys);
+    return mask.some((bits) => bits !== 0) ? pool.add(mask) : undefined;
   };
   const call = { heads, head, queryLength, keyLength, queryOffset, attributes };
   const [queries, keys, first, tiles]: [StridedRange[], StridedRange[], number[], number[]] = [
@@ -91,7 +94,8 @@ function planPart({ machine, pool, ...context }: HeadContext, heads: number, par
         first.push(tiles.length / 2);
       }
       if (queries.length === 1) keys.push(tile.keys);
-      if (tile.status !== "none") tiles.push(number, tile.status === "all" ? -1 : maskOf(tile));
+      const mask = maskOf(tile);
+      if (mask !== undefined) tiles.push(number, mask);
       number++;
     }
   } finally {

@@ -1,11 +1,68 @@
-import { attentionOperation } from "@heddle/attention";
+import { attention, attentionOperation, full, modifier, pattern, score } from "@heddle/attention";
+import type { AttentionCall } from "@heddle/attention";
 import { attentionCases, testKernel, useBackend } from "@heddle/conformance";
-import { describe } from "vitest";
+import * as tf from "@tensorflow/tfjs-core";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { GREATEST_MODIFIERS } from "./attention-modifiers.ts";
 import { attentionWasm } from "./attention.ts";
+import { machine } from "./machine.ts";
 import { variants } from "./variants.fixture.ts";
 import { wasm } from "./wasm.ts";
 
 describe.each(variants)("attention on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(attentionOperation, attentionWasm, attentionCases);
+});
+
+describe("attention on wasm", () => {
+  useBackend("wasm");
+  afterEach(() => void vi.restoreAllMocks());
+
+  const withCall = (f: (call: AttentionCall) => void, given: Partial<AttentionCall> = {}): void =>
+    void tf.tidy(() => {
+      const q = tf.ones<tf.Rank.R4>([1, 1, 30, 4]);
+      f({ q, k: q, v: q, pattern: full(), ...given });
+    });
+
+  it("refuses a pattern that allows nothing, where only its masks tell", () => {
+    // A square is 0 or 1 modulo 4.
+    const nothing = pattern(
+      "nothing",
+      {},
+      ({ query, key }) => query.times(query).plus(key.times(key)).modulo(4).equals(3),
+      { greatestLength: 1000 },
+    );
+    withCall(
+      (call) =>
+        expect(() => attention(call)).toThrow(
+          "attention: pattern nothing must allow at least one pair of 30 queries and 30 keys, got {}",
+        ),
+      { pattern: nothing },
+    );
+  });
+
+  it("refuses more modifiers than it has room for", () => {
+    const many = Array.from({ length: GREATEST_MODIFIERS + 1 }, () => modifier("twice", {}, score.times(2)));
+    withCall((call) => expect(attentionWasm.unsupported(call)).toEqual(["65 modifiers are more than 64"]), {
+      modifiers: many,
+    });
+  });
+
+  it("frees what it took of the heap when a pass fails", () => {
+    const twice = modifier("twice", {}, score.times(2));
+    withCall(
+      (call) => {
+        attention(call);
+        const owner = machine();
+        const [allocate, free] = [vi.spyOn(owner, "allocate"), vi.spyOn(owner, "free")];
+        vi.spyOn(owner, "run").mockImplementation(() => {
+          throw new Error("no");
+        });
+        expect(() => attention(call)).toThrow("no");
+        expect(allocate).toHaveBeenCalledTimes(1);
+        expect(free.mock.calls).toEqual([[allocate.mock.results[0]!.value]]);
+      },
+      { modifiers: [twice] },
+    );
+  });
 });

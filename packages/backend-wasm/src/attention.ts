@@ -4,7 +4,7 @@ import { kernel } from "@heddle/core";
 import type { Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { placeModifiers } from "./attention-modifiers.ts";
+import { GREATEST_MODIFIERS, placeModifiers } from "./attention-modifiers.ts";
 import { planAttention } from "./attention-plan.ts";
 import type { AttentionPlan } from "./attention-plan.ts";
 import { float, machine } from "./machine.ts";
@@ -36,43 +36,54 @@ function planOf(owner: Machine, pattern: AttentionPattern, shape: MaskShape): At
   return entry.plan;
 }
 
-/** The words of a task that both passes read, and what is to be freed after it. */
-function taskOf(
+interface PassOptions {
+  /** Words of the task behind those that both passes read. */
+  readonly more?: readonly Word[];
+  /** Where the gradients of what the modifiers look up are added. */
+  readonly gradients?: readonly Readonly<Record<string, Tensor>>[];
+}
+
+/** Runs one of the two passes; what it takes of the heap for it is freed, whatever happens. */
+function pass(
+  kernelName: "attention" | "attention_backward",
   owner: Machine,
   call: AttentionCall,
-  output: Tensor,
-  stats: Tensor,
-  gradients?: readonly Readonly<Record<string, Tensor>>[],
-): { words: Word[]; free(): void } {
+  [output, stats]: readonly [output: Tensor, stats: Tensor],
+  { more = [], gradients }: PassOptions = {},
+): void {
   const { q, k, v, scale = 1 / Math.sqrt(q.shape[3]!) } = call;
   const [batch, heads, queries, width] = q.shape as [number, number, number, number];
   const [, keyHeads, capacity, valueWidth] = v.shape as [number, number, number, number];
   const shape = maskShapeOf(call);
   const plan = planOf(owner, call.pattern, shape);
   const modifiers = placeModifiers(owner, call, shape, gradients);
-  const words = [
-    ...[q, k, v, output].map((tensor) => owner.address(tensor)),
-    plan.address,
-    ...plan.strides,
-    batch,
-    heads,
-    keyHeads,
-    queries,
-    capacity,
-    width,
-    valueWidth,
-    plan.keyTiles,
-    float(scale),
-    owner.tile.columns,
-    owner.tile.rows,
-    shape.keyLength,
-    modifiers.queryOffsets,
-    modifiers.address,
-    modifiers.count,
-    modifiers.lookups,
-    owner.address(stats),
-  ];
-  return { words, free: modifiers.free };
+  try {
+    owner.run(kernelName, [
+      ...[q, k, v, output].map((tensor) => owner.address(tensor)),
+      plan.address,
+      ...plan.strides,
+      batch,
+      heads,
+      keyHeads,
+      queries,
+      capacity,
+      width,
+      valueWidth,
+      plan.keyTiles,
+      float(scale),
+      owner.tile.columns,
+      owner.tile.rows,
+      shape.keyLength,
+      modifiers.queryOffsets,
+      modifiers.address,
+      modifiers.count,
+      modifiers.lookups,
+      owner.address(stats),
+      ...more,
+    ]);
+  } finally {
+    modifiers.free();
+  }
 }
 
 /** Gradients of q, k and v. */
@@ -80,12 +91,11 @@ function inputGradients(
   owner: Machine,
   call: AttentionCall,
   dy: Tensor,
-  [output, stats]: readonly Tensor[],
+  forward: readonly [output: Tensor, stats: Tensor],
 ): Tensor[] {
   const gradients = [call.q, call.k, call.v].map(({ shape }) => owner.output(shape));
-  const { words, free } = taskOf(owner, call, output!, stats!);
-  owner.run("attention_backward", [...words, ...[dy, ...gradients].map((tensor) => owner.address(tensor))]);
-  free();
+  const more = [dy, ...gradients].map((tensor) => owner.address(tensor));
+  pass("attention_backward", owner, call, forward, { more });
   return gradients;
 }
 
@@ -94,7 +104,7 @@ function tableGradients(
   owner: Machine,
   call: AttentionCall,
   dy: Tensor,
-  [output, stats]: readonly Tensor[],
+  forward: readonly [output: Tensor, stats: Tensor],
 ): Readonly<Record<string, Tensor>>[] {
   const [batch, heads] = call.q.shape as [number, number];
   const tablesOf = ({ tables = {} }: { tables?: object }): [string, Tensor][] => Object.entries(tables);
@@ -104,9 +114,7 @@ function tableGradients(
       tablesOf(modifier).map(([name, { shape }]) => [name, tf.zeros([batch, heads, shape[2]!, shape[3]!])]),
     ),
   );
-  const { words, free } = taskOf(owner, call, output!, stats!, sums);
-  owner.run("attention_backward", [...words, owner.address(dy), 0, 0, 0]);
-  free();
+  pass("attention_backward", owner, call, forward, { more: [owner.address(dy), 0, 0, 0], gradients: sums });
   return (call.modifiers ?? []).map((modifier, i) =>
     Object.fromEntries(
       tablesOf(modifier).map(([name, { shape }]) => {
@@ -121,10 +129,13 @@ function tableGradients(
 export const attentionWasm: Kernel<AttentionCall> = kernel(attentionOperation, {
   name: "attention.f32.wasm.tile24x64",
   backend: "wasm",
-  unsupported({ q, v, dropout }) {
+  unsupported({ q, v, dropout, modifiers = [] }) {
     const widest = Math.max(q.shape[3]!, v.shape[3]!);
     return [
       ...(dropout && dropout.rate > 0 ? ["it has no dropout"] : []),
+      ...(modifiers.length > GREATEST_MODIFIERS
+        ? [`${modifiers.length} modifiers are more than ${GREATEST_MODIFIERS}`]
+        : []),
       ...(widest > GREATEST_WIDTH ? [`heads of ${widest} are wider than ${GREATEST_WIDTH}`] : []),
     ];
   },
@@ -134,19 +145,18 @@ export const attentionWasm: Kernel<AttentionCall> = kernel(attentionOperation, {
     const output = owner.output([batch, heads, queries, call.v.shape[3]!]);
     // Parts of a head are joined by them, too.
     const stats = owner.output([batch, heads, queries, 2]);
-    const { words, free } = taskOf(owner, call, output, stats);
-    owner.run("attention", words);
-    free();
+    pass("attention", owner, call, [output, stats]);
     return { output, ...(differentiating && { saved: [output, stats] }) };
   },
   gradient({ call, saved, dy }) {
     const owner = machine();
+    const forward = saved as readonly [output: Tensor, stats: Tensor];
     // All three in one pass over the tiles, made again for each; tensors that are looked up cost a pass more.
-    const [dq, dk, dv] = inputGradients(owner, call, dy, saved) as [Tensor, Tensor, Tensor];
+    const [dq, dk, dv] = inputGradients(owner, call, dy, forward) as [Tensor, Tensor, Tensor];
     const tables = (call.modifiers ?? []).flatMap(({ tables = {} }, i) =>
       Object.keys(tables).map((name) => [
         `modifiers[${i}].${name}`,
-        () => tableGradients(owner, call, dy, saved)[i]![name]!,
+        () => tableGradients(owner, call, dy, forward)[i]![name]!,
       ]),
     );
     return { ...Object.fromEntries(tables), q: () => dq, k: () => dk, v: () => dv };
