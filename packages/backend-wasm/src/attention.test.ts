@@ -48,6 +48,16 @@ describe("attention on wasm", () => {
     });
   });
 
+  it("compiles the mask of a pattern once for all steps of a decoding", () => {
+    const odd = pattern("odd", {}, ({ key }) => key.modulo(2).equals(1));
+    const step = (queryOffset: number): void =>
+      withCall((call) => void attention({ ...call, q: tf.ones([1, 1, 1, 4]), pattern: odd, queryOffset }));
+    step(4);
+    const compiled = vi.spyOn(WebAssembly, "Module");
+    step(5);
+    expect(compiled).not.toHaveBeenCalled();
+  });
+
   it("frees what it took of the heap when a pass fails", () => {
     const twice = modifier("twice", {}, score.times(2));
     withCall(

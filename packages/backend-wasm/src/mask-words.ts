@@ -12,12 +12,21 @@ export interface MaskContext extends PatternRow {
   readonly keyLength: number;
 }
 
-const emitted = new WeakMap<Expression, EmittedWasm>();
+interface Compiled {
+  readonly layout: EmittedWasm["layout"];
+  readonly module: WebAssembly.Module;
+}
 
-function emit(expression: Expression): EmittedWasm {
-  const module = emitted.get(expression) ?? emitMask(expression);
-  emitted.set(expression, module);
-  return module;
+/** Kept, since each token that is decoded is a plan of its own. */
+const compiled = new WeakMap<Expression, Compiled>();
+
+function compile(expression: Expression): Compiled {
+  const known = compiled.get(expression);
+  if (known) return known;
+  const { bytes, layout } = emitMask(expression);
+  const made = { layout, module: new WebAssembly.Module(bytes) };
+  compiled.set(expression, made);
+  return made;
 }
 
 /** Makes masks of tiles by the module that is emitted for an expression; the one who asks for it disposes it. */
@@ -30,8 +39,8 @@ export interface MaskWords {
 /** Masks of the tiles of one head of one batch row. */
 export function maskWords(machine: Machine, context: MaskContext, greatestQueries: number): MaskWords {
   const { memory } = machine;
-  const { bytes, layout } = emit(context.expression);
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
+  const { layout, module } = compile(context.expression);
+  const instance = new WebAssembly.Instance(module, { env: { memory } });
   const mask = instance.exports["mask"] as (...args: number[]) => number;
   const values = layout.attributes.map(({ of, name }) => context.attributes[of][name] ?? new Int32Array());
   const image = new HeapImage();
