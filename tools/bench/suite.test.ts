@@ -47,6 +47,20 @@ describe("runSuite", () => {
     );
   });
 
+  it("says what the suite ran on as the suite knows it after the run", async () => {
+    let mode = "narrow or wide";
+    const ours = async (): Promise<void> => void (mode = "wide");
+    const one: BenchCase = { name: "case", sets: 1, ours, peers: {}, dispose() {} };
+    const suite = {
+      ...suiteOf([one]),
+      get mode() {
+        return mode;
+      },
+    };
+    const { value } = await runSuite("suite", suite, { repeats: 3 }).next();
+    expect(value?.mode).toBe("wide");
+  });
+
   it("gives rates, with the same ratios", async () => {
     const result = await row({
       name: "case",

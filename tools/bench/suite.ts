@@ -26,6 +26,7 @@ export interface BenchContext {
 /** A suite: starts what it needs and gives its cases one by one. */
 export interface BenchSuite {
   readonly threads: number;
+  /** What it runs on, for people; a backend knows all of it once it has computed. */
   readonly mode: string;
   cases(): Iterable<BenchCase> | AsyncIterable<BenchCase>;
   stop(): Promise<void>;
@@ -37,7 +38,7 @@ export async function* runSuite(
   suite: BenchSuite,
   { repeats }: BenchContext,
 ): AsyncGenerator<BenchRow> {
-  const { threads, mode } = suite;
+  const { threads } = suite;
   for await (const { name: title, sets, ours, peers, forms, rate, dispose } of suite.cases()) {
     const contenders = [{ name: "ours", run: ours }];
     for (const [peer, run] of Object.entries(peers))
@@ -67,7 +68,7 @@ export async function* runSuite(
         others.flatMap(([peer, time]) => (typeof time === "number" ? [[peer, time / own.median]] : [])),
       ),
       threads,
-      mode,
+      mode: suite.mode,
       repeats,
       spread: own.spread,
     };

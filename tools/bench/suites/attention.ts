@@ -85,11 +85,13 @@ export async function attentionForward(): Promise<BenchSuite> {
   }
   return {
     threads: THREADS,
-    mode: backend.description,
+    get mode() {
+      return backend.description;
+    },
     cases,
     async stop() {
       for (const peer of peers) if ("stop" in peer) await peer.stop();
-      backend.dispose();
+      await backend.dispose();
     },
   };
 }

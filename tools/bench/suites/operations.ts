@@ -139,5 +139,12 @@ function* cases(): Generator<BenchCase> {
 /** Starts WASM and gives the cases. */
 export async function operations(): Promise<BenchSuite> {
   const backend = await startBackend(wasm());
-  return { threads: 1, mode: backend.description, cases, stop: () => backend.dispose() };
+  return {
+    threads: 1,
+    get mode() {
+      return backend.description;
+    },
+    cases,
+    stop: () => backend.dispose(),
+  };
 }
