@@ -48,6 +48,7 @@ const shapes: readonly LinearShape[] = [
   { rows: [1], into: 7, out: 5 },
   { rows: [1], into: 64, out: 48, activation: "gelu" },
   { rows: [2, 3], into: 13, out: 17, bias: false },
+  { rows: [3], into: 71, out: 77, activation: "gelu" },
   { rows: [5], into: 3, out: 16 },
   { rows: [7], into: 96, out: 33, activation: "relu" },
   { rows: [2, 50], into: 31, out: 19, activation: "gelu_new" },

@@ -83,6 +83,12 @@ function* cases(): Generator<BenchCase> {
       tfjs: ({ x, weight, bias }) => tf.add(tf.matMul(x, weight, false, true), bias),
     });
   yield benchCase({
+    name: "linear 1x768x50257, plain as a tied output layer",
+    inputs: (make) => ({ x: make([1, 768], "x"), weight: make([50257, 768], "w") }),
+    ours: ({ x, weight }) => linear({ x, weight }),
+    tfjs: ({ x, weight }) => tf.matMul(x, weight, false, true),
+  });
+  yield benchCase({
     name: "linear 512x768x3072, [in, out], gelu",
     inputs: (make) => ({ x: make([512, 768], "x"), weight: make([768, 3072], "w"), bias: make([3072], "b") }),
     ours: ({ x, weight, bias }) => linear({ x, weight, bias, layout: "conv1d", activation: "gelu" }),
