@@ -1,6 +1,20 @@
-import { attention, attentionOperation, full, modifier, pattern, score } from "@heddle/attention";
+import {
+  and,
+  attention,
+  attentionOperation,
+  bigBird,
+  causal,
+  full,
+  modifier,
+  or,
+  pattern,
+  score,
+  slidingWindow,
+  strided,
+} from "@heddle/attention";
 import type { AttentionCall } from "@heddle/attention";
 import { attentionCases, testKernel, useBackend } from "@heddle/conformance";
+import { randomStream } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { GREATEST_MODIFIERS } from "./attention-modifiers.ts";
@@ -12,6 +26,43 @@ import { wasm } from "./wasm.ts";
 describe.each(variants)("attention on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(attentionOperation, attentionWasm, attentionCases);
+
+  it.each([
+    full(),
+    slidingWindow({ before: 40 }),
+    strided({ stride: 16 }),
+    or(strided({ stride: 7 }), slidingWindow({ before: 20 })),
+    bigBird({ block: 16, window: 1, global: 1, random: 1, seed: 1 }),
+  ])("keeps every bit of the rows before a token that changes, across tiles: $name", (each) => {
+    const [length, width] = [130, 8];
+    // One batch row each: the edges of tiles of 24 queries and of 64 keys, and places inside them.
+    const changed = [1, 23, 24, 25, 47, 48, 63, 64, 65, 100, 129];
+    const bits = (by: number): Uint32Array => {
+      const values = tf.tidy(() => {
+        const draw = (path: string): tf.Tensor4D => {
+          const row = randomStream({ seed: 2, path }).normals(length * width);
+          const rows = changed.flatMap((token) =>
+            Array.from(row, (value, at) => value + (Math.floor(at / width) === token ? by : 0)),
+          );
+          return tf.tensor4d(rows, [changed.length, 1, length, width]);
+        };
+        const call = { q: draw("q"), k: draw("k"), v: draw("v"), pattern: and(causal(), each) };
+        return attention(call).dataSync<"float32">().slice();
+      });
+      return new Uint32Array(values.buffer);
+    };
+    const [before, after] = [bits(0), bits(1)];
+    changed.forEach((token, row) => {
+      const tokens = (from: number, to: number): [Uint32Array, Uint32Array] => {
+        const range = [(row * length + from) * width, (row * length + to) * width] as const;
+        return [before.subarray(...range), after.subarray(...range)];
+      };
+      const [expected, found] = tokens(0, token);
+      expect(found).toEqual(expected);
+      const [own, changedOwn] = tokens(token, token + 1);
+      expect(changedOwn).not.toEqual(own);
+    });
+  });
 });
 
 describe("attention on wasm", () => {
