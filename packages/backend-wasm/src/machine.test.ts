@@ -1,4 +1,4 @@
-import { cpu } from "@heddle/backend-cpu";
+import { backendStarter } from "@heddle/conformance";
 import { activeBackend, createWeights, linear, startBackend } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, describe, expect, it } from "vitest";
@@ -44,7 +44,7 @@ describe("machine", () => {
     const x = tf.ones([2, 4]);
     tf.dispose(layer(x));
     await first.dispose();
-    for (const next of [cpu(), wasm()]) {
+    for (const next of [await backendStarter("cpu"), wasm()]) {
       const backend = await startBackend(next);
       const again = tf.ones([2, 4]);
       expect(() => layer(again)).toThrow(

@@ -11,6 +11,11 @@ const starters: Readonly<Record<BackendName, () => Promise<BackendStarter>>> = {
   webgpu: async () => (await import("@heddle/backend-webgpu")).webgpu(),
 };
 
+/** A starter with its defaults. */
+export function backendStarter(name: BackendName): Promise<BackendStarter> {
+  return starters[name]();
+}
+
 /**
  * Inside a `describe`: its tests run on this backend, and each must free every tensor that it makes.
  * The backend is started before the first test and disposed after the last.
@@ -21,7 +26,7 @@ export function useBackend(which: BackendName | BackendStarter): void {
   let backend: Backend;
   let before = 0;
   beforeAll(async () => {
-    backend = await startBackend(typeof which === "string" ? await starters[which]() : which);
+    backend = await startBackend(typeof which === "string" ? await backendStarter(which) : which);
   });
   beforeEach(() => {
     before = backend.memory().tensors;
