@@ -1,6 +1,6 @@
 import { attentionOperation, copyMaskShape, maskShapeOf, sameMaskShape } from "@heddle/attention";
 import type { AttentionCall, AttentionPattern, MaskShape } from "@heddle/attention";
-import { kernel } from "@heddle/core";
+import { kernel, randomStream } from "@heddle/core";
 import type { Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
@@ -34,6 +34,13 @@ function planOf(owner: Machine, pattern: AttentionPattern, shape: MaskShape): At
   plans.unshift(entry);
   while (plans.length > PLANS_KEPT) plans.pop()!.plan.free();
   return entry.plan;
+}
+
+/** The stream of random numbers, below which part of its 24 bits a probability is dropped, and the others' factor. */
+function dropoutWords({ dropout }: AttentionCall): Word[] {
+  if (!dropout || dropout.rate === 0) return [0, 0, 0, 0];
+  const { rate, address } = dropout;
+  return [...randomStream(address).key, Math.ceil(rate * 2 ** 24), float(1 / (1 - rate))];
 }
 
 /** The words of a task that both passes read, and what is to be freed after it. */
@@ -70,6 +77,7 @@ function taskOf(
     modifiers.address,
     modifiers.count,
     modifiers.lookups,
+    ...dropoutWords(call),
     owner.address(stats),
   ];
   return { words, free: modifiers.free };
@@ -121,12 +129,9 @@ function tableGradients(
 export const attentionWasm: Kernel<AttentionCall> = kernel(attentionOperation, {
   name: "attention.f32.wasm.tile24x64",
   backend: "wasm",
-  unsupported({ q, v, dropout }) {
+  unsupported({ q, v }) {
     const widest = Math.max(q.shape[3]!, v.shape[3]!);
-    return [
-      ...(dropout && dropout.rate > 0 ? ["it has no dropout"] : []),
-      ...(widest > GREATEST_WIDTH ? [`heads of ${widest} are wider than ${GREATEST_WIDTH}`] : []),
-    ];
+    return widest > GREATEST_WIDTH ? [`heads of ${widest} are wider than ${GREATEST_WIDTH}`] : [];
   },
   forward(call, { differentiating }) {
     const owner = machine();

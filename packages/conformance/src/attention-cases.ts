@@ -22,7 +22,7 @@ import type { AttentionSizes } from "./random-attention.ts";
 import { randomModifier } from "./random-modifier.ts";
 import type { KernelCase } from "./test-kernel.ts";
 
-type Settings = Pick<AttentionCall, "queryOffset" | "keyLength" | "scale">;
+type Settings = Pick<AttentionCall, "queryOffset" | "keyLength" | "scale" | "dropout">;
 
 interface Drawn extends Partial<AttentionSizes>, Settings {
   readonly name: string;
@@ -36,7 +36,8 @@ interface Drawn extends Partial<AttentionSizes>, Settings {
   readonly differentiable?: boolean;
 }
 
-function draw({ name: _, pattern, size = 1, queryOffset, keyLength, scale, ...rest }: Drawn): AttentionCall {
+function draw(settings: Drawn): AttentionCall {
+  const { name: _, pattern, size = 1, queryOffset, keyLength, scale, dropout, ...rest } = settings;
   const { modifiers, tables = {}, differentiable: _differentiable, ...sizes } = rest;
   const {
     batch = 1,
@@ -58,6 +59,7 @@ function draw({ name: _, pattern, size = 1, queryOffset, keyLength, scale, ...re
     ...(queryOffset !== undefined && { queryOffset }),
     ...(keyLength !== undefined && { keyLength }),
     ...(scale !== undefined && { scale }),
+    ...(dropout && { dropout }),
     ...(modifiers && {
       modifiers: modifiers.map((score) => ({
         kind: "modifier" as const,
@@ -137,6 +139,22 @@ const cases: readonly Drawn[] = [
     queries: 320,
     heads: 2,
   },
+  {
+    name: "dropout",
+    pattern: causal(),
+    batch: 2,
+    queries: 67,
+    dropout: { rate: 0.3, address: { seed: 7, step: 2 } },
+  },
+  {
+    name: "dropout, keys in steps",
+    pattern: dilated({ window: { before: 20 }, dilation: 3 }),
+    queries: 150,
+    heads: 3,
+    dropout: { rate: 0.6, address: { seed: 1, path: "h.0" } },
+    modifiers: [softCap({ cap: 3 }).score],
+  },
+  { name: "dropout of nothing", pattern: full(), queries: 9, dropout: { rate: 0, address: { seed: 1 } } },
   { name: "soft cap", pattern: causal(), size: 10, modifiers: [softCap({ cap: 2 }).score] },
   {
     name: "a bias by head and distance",
@@ -169,7 +187,7 @@ const cases: readonly Drawn[] = [
   })),
 ];
 
-/** Calls of `attentionOperation` for the kernels of every backend, without dropout. */
+/** Calls of `attentionOperation` for the kernels of every backend. */
 export const attentionCases: readonly KernelCase<AttentionCall>[] = cases.map((drawn) => ({
   name: drawn.name,
   make: () => draw(drawn),
