@@ -12,13 +12,18 @@ typedef struct {
   int size, kind;
 } ActivationTask;
 
+/* Derivatives are 0 or 1 out there, where their formulas would make no number of an infinity. */
+INLINE f32x4 near4(f32x4 x) { return wasm_f32x4_max(wasm_f32x4_min(x, CONST(100.0f)), CONST(-100.0f)); }
+
 /* Derivatives, each by the formula of core's activation.ts. */
 INLINE f32x4 gelu_slope4(f32x4 x, const ExpConstants *c) {
+  x = near4(x);
   f32x4 density = MUL(CONST(0.398942280f), exp4(MUL(MUL(x, x), CONST(-0.5f)), c));
   return FMA(x, density, gelu_factor4(x, c));
 }
 
 INLINE f32x4 gelu_new_slope4(f32x4 x, const ExpConstants *c) {
+  x = near4(x);
   f32x4 square = MUL(x, x);
   f32x4 factor = sigmoid4(MUL(x, FMA(square, CONST(0.0713548163f), CONST(1.59576912f))), c);
   f32x4 inner = FMA(square, CONST(0.214064449f), CONST(1.59576912f));
@@ -30,6 +35,7 @@ INLINE f32x4 relu_slope4(f32x4 x, const ExpConstants *c) {
 }
 
 INLINE f32x4 silu_slope4(f32x4 x, const ExpConstants *c) {
+  x = near4(x);
   f32x4 s = sigmoid4(x, c);
   return MUL(s, FMA(x, SUB(c->one, s), c->one));
 }

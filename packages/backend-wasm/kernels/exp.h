@@ -39,10 +39,11 @@ INLINE f32x4 exp4(f32x4 x, const ExpConstants *c) {
   return wasm_v128_andnot(wasm_i32x4_add(p, wasm_i32x4_shl(t, 23)), inside);
 }
 
-/* 1 / (1 + exp(-x)). */
+/* 1 / (1 + exp(-x)), 0 below -87, so that x times it is small for every finite x. */
 INLINE f32x4 sigmoid4(f32x4 x, const ExpConstants *c) {
+  f32x4 below = wasm_f32x4_lt(x, c->least);
   f32x4 e = exp4(wasm_f32x4_min(wasm_f32x4_neg(x), CONST(88.0f)), c);
-  return wasm_f32x4_div(c->one, ADD(c->one, e));
+  return wasm_v128_andnot(wasm_f32x4_div(c->one, ADD(c->one, e)), below);
 }
 
 #endif

@@ -1,3 +1,4 @@
+export * from "./activation-cases.ts";
 export * from "./attention-cases.ts";
 export * from "./attention-goldens.ts";
 export * from "./attention-layer.ts";
