@@ -9,6 +9,7 @@ import { cacheWriteWasm } from "./cache-write.ts";
 import { supportedInstructions } from "./instruction-set.ts";
 import { linearWasm, panels } from "./linear.ts";
 import { loadQuietly } from "./load-quietly.ts";
+import { matmulWasm } from "./matmul.ts";
 import { layerNormWasm, rmsNormWasm } from "./norms.ts";
 import { installMachine } from "./machine.ts";
 
@@ -32,6 +33,7 @@ const own: readonly AnyKernel[] = [
   cacheWriteWasm,
   layerNormWasm,
   linearWasm,
+  matmulWasm,
   rmsNormWasm,
 ];
 

@@ -13,6 +13,7 @@ export * from "./fuzz-checkpoint.ts";
 export * from "./golden-families.ts";
 export * from "./golden.ts";
 export * from "./linear-cases.ts";
+export * from "./matmul-cases.ts";
 export * from "./model-golden.ts";
 export * from "./norm-cases.ts";
 export * from "./operation-goldens.ts";
