@@ -59,6 +59,24 @@ INLINE void store_first(float *p, f32x4 x, int n) {
   if (n > 2) wasm_v128_store32_lane(p + 2, x, 2);
 }
 
+INLINE void copy_floats(float *to, const float *from, long n) {
+  long i = 0;
+  for (; i + 4 <= n; i += 4) STORE(to + i, LOAD(from + i));
+  for (; i < n; i++) to[i] = from[i];
+}
+
+INLINE void add_floats(float *to, const float *from, long n) {
+  long i = 0;
+  for (; i + 4 <= n; i += 4) STORE(to + i, ADD(LOAD(to + i), LOAD(from + i)));
+  for (; i < n; i++) to[i] += from[i];
+}
+
+INLINE void fill_zeros(float *to, long n) {
+  long i = 0;
+  for (; i + 4 <= n; i += 4) STORE(to + i, CONST(0.0f));
+  for (; i < n; i++) to[i] = 0.0f;
+}
+
 INLINE int least(int a, int b) { return a < b ? a : b; }
 INLINE int greatest(int a, int b) { return a > b ? a : b; }
 INLINE int up_to_multiple(int n, int of) { return (n + of - 1) / of * of; }

@@ -6,12 +6,15 @@ import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { activationWasm } from "./activation.ts";
 import { attentionWasm } from "./attention.ts";
 import { cacheWriteWasm } from "./cache-write.ts";
+import { crossEntropyWasm } from "./cross-entropy.ts";
+import { embeddingWasm } from "./embedding.ts";
 import { supportedInstructions } from "./instruction-set.ts";
 import { linearWasm, panels } from "./linear.ts";
 import { loadQuietly } from "./load-quietly.ts";
 import { matmulWasm } from "./matmul.ts";
 import { layerNormWasm, rmsNormWasm } from "./norms.ts";
 import { installMachine } from "./machine.ts";
+import { shareClones } from "./share-clones.ts";
 
 /** What `wasm` takes. */
 export interface WasmOptions {
@@ -31,6 +34,8 @@ const own: readonly AnyKernel[] = [
   activationWasm,
   attentionWasm,
   cacheWriteWasm,
+  crossEntropyWasm,
+  embeddingWasm,
   layerNormWasm,
   linearWasm,
   matmulWasm,
@@ -81,6 +86,7 @@ async function start({ kernels = [], wasm }: WasmOptions): Promise<StartedBacken
   try {
     const engine = (await loadQuietly(async () => create())) as BackendWasm;
     const { instructions } = await installMachine(engine, supportedInstructions());
+    shareClones();
     return {
       engine,
       kernels: [...kernels, ...own],
