@@ -1,4 +1,5 @@
 /* All kernels, one compilation. */
+#include "adamw.c"
 #include "attention.c"
 #include "attention_backward.c"
 #include "cross_entropy.c"

@@ -4,6 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { KernelBackend } from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { activationWasm } from "./activation.ts";
+import { adamwWasm } from "./adamw.ts";
 import { attentionWasm } from "./attention.ts";
 import { cacheWriteWasm } from "./cache-write.ts";
 import { crossEntropyWasm } from "./cross-entropy.ts";
@@ -32,6 +33,7 @@ export interface WasmOptions {
 /** One for each operation that has its own. */
 const own: readonly AnyKernel[] = [
   activationWasm,
+  adamwWasm,
   attentionWasm,
   cacheWriteWasm,
   crossEntropyWasm,

@@ -1,4 +1,5 @@
 export * from "./activation-cases.ts";
+export * from "./adamw-cases.ts";
 export * from "./attention-cases.ts";
 export * from "./attention-goldens.ts";
 export * from "./attention-layer.ts";

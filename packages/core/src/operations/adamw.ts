@@ -22,6 +22,11 @@ export interface AdamWCall {
   readonly epsilon: number;
   /** Share of the value that a learning rate of 1 takes off in each step. */
   readonly weightDecay: number;
+  /**
+   * Gives up value, mean and square: a kernel may write the new ones over those that nothing else shares. They are then
+   * to be disposed, not read. @default false
+   */
+  readonly inPlace?: boolean;
 }
 
 /** The operation behind `adamwStep`. Its results are the new value, mean and square. */
