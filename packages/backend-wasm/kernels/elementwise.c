@@ -79,29 +79,25 @@ EXPORT(activation) void activation(const ActivationTask *t, int begin, int end, 
 }
 
 typedef struct {
-  const float *x; /* [rows, width] */
-  float *y;       /* [width] */
-  int rows, width;
+  const float *x; /* [batch, rows, width] */
+  float *y;       /* [batch, width] */
+  int rows, width, batch;
 } ColumnSumsTask;
 
 /* Columns of a unit: two lines of the cache. */
 enum { SUM_COLUMNS = 32 };
 
-/* Sums over the rows, one row after the other, so that they do not depend on the number of units. */
-EXPORT(column_sums_units) int column_sums_units(const ColumnSumsTask *t) {
-  return (t->width + SUM_COLUMNS - 1) / SUM_COLUMNS;
-}
+/* Sums over the rows of each matrix, one row after the other, so that they do not depend on the number of units. */
+static int column_groups(const ColumnSumsTask *t) { return (t->width + SUM_COLUMNS - 1) / SUM_COLUMNS; }
+EXPORT(column_sums_units) int column_sums_units(const ColumnSumsTask *t) { return t->batch * column_groups(t); }
 EXPORT(column_sums) void column_sums(const ColumnSumsTask *t, int begin, int end, void *own) {
   for (int unit = begin; unit < end; unit++) {
-    int first = unit * SUM_COLUMNS, n = least(SUM_COLUMNS, t->width - first);
-    const float *x = t->x + first;
-    float *y = t->y + first;
-    for (int j = 0; j < n; j++) y[j] = 0.0f;
-    for (int i = 0; i < t->rows; i++, x += t->width) {
-      int j = 0;
-      for (; j + 4 <= n; j += 4) STORE(y + j, ADD(LOAD(y + j), LOAD(x + j)));
-      for (; j < n; j++) y[j] += x[j];
-    }
+    int matrix = unit / column_groups(t), first = unit % column_groups(t) * SUM_COLUMNS;
+    int n = least(SUM_COLUMNS, t->width - first);
+    const float *x = t->x + (long)matrix * t->rows * t->width + first;
+    float *y = t->y + (long)matrix * t->width + first;
+    fill_zeros(y, n);
+    for (int i = 0; i < t->rows; i++, x += t->width) add_floats(y, x, n);
   }
 }
 

@@ -5,7 +5,9 @@ import { describe, expect, it } from "vitest";
 import { activationWasm } from "./activation.ts";
 
 /** Numbers that are none, as an operation leaves them and with other bits, a file's for example. */
-const nans = new Float32Array(Uint32Array.of(0x7fc00000, 0xffc00000, 0x7fffffff, 0x7f800001, 0xff812345).buffer);
+const nans = new Float32Array(
+  Uint32Array.of(0x7fc00000, 0xffc00000, 0x7fffffff, 0x7f800001, 0xff812345).buffer,
+);
 
 describe("activation on wasm", () => {
   useBackend("wasm");
@@ -42,7 +44,8 @@ describe("activation on wasm", () => {
   it.each(activations)("%s: the gradient that differences give", async (kind) => {
     const x = drawParameter("x", [3, 7]);
     // A difference across the corner of ReLU is that of neither side.
-    if (kind === "relu") x.assign((await x.tensor().data()).map((value) => value + Math.sign(value)) as Float32Array);
+    if (kind === "relu")
+      x.assign((await x.tensor().data()).map((value) => value + Math.sign(value)) as Float32Array);
     await expectGradients(() => activation({ x: x.tensor(), kind }), [x]);
     x.dispose();
   });

@@ -11,7 +11,7 @@ describe("adamwStep on wasm", () => {
   testKernel(adamwOperation, adamwWasm, adamwCases, { forward: 1e-6 });
 
   it("is within a part in a million of the formula in double precision", async () => {
-    const given = tf.tidy(() => call.make());
+    const given = call.make();
     const { value, gradient, mean, square, step, learningRate, beta1, beta2, epsilon, weightDecay } = given;
     const inputs = [value, gradient, mean, square];
     const old = await Promise.all(inputs.map((tensor) => tensor.data()));
@@ -36,7 +36,7 @@ describe("adamwStep on wasm", () => {
   });
 
   it("leaves what it is given, unless that is given up", async () => {
-    const given = tf.tidy(() => call.make());
+    const given = call.make();
     const { value, gradient, mean, square } = given;
     const before = await Promise.all([value, gradient, mean, square].map((tensor) => tensor.data()));
     const apart = adamwStep(given);
@@ -49,7 +49,7 @@ describe("adamwStep on wasm", () => {
   });
 
   it("writes no value that another tensor shares", async () => {
-    const given = tf.tidy(() => call.make());
+    const given = call.make();
     const { value, gradient, mean, square } = given;
     const shared = tf.clone(value);
     const before = await shared.data();

@@ -7,8 +7,7 @@ import { machine } from "./machine.ts";
 function checkIds(ids: Tensor, rows: number): void {
   const { address, memory } = machine();
   const values = new Int32Array(memory.buffer, address(ids), ids.size);
-  for (const id of values)
-    if (id < 0 || id >= rows) reject("embedding: ids", `be from 0 to ${rows - 1}`, id);
+  for (const id of values) if (id < 0 || id >= rows) reject("embedding: ids", `be from 0 to ${rows - 1}`, id);
 }
 
 /** Rows copied; their gradients added by blocks of the table, in the order of the ids. */

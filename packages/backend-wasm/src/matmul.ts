@@ -3,6 +3,9 @@ import type { Kernel, MatmulCall } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { machine } from "./machine.ts";
 
+/** Fields of the task that are those of `linear`. */
+const [NO_BIAS, PLAIN, NO_ACTIVATION] = [0, 0, 0];
+
 /** The last two dimensions swapped. */
 function swapped(x: Tensor): Tensor {
   const { address, output, run } = machine();
@@ -20,11 +23,18 @@ function multiply(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean
   const out = b.shape.at(transposeB ? -2 : -1)!;
   const y = output([...x.shape.slice(0, -1), out]);
   run("matmul", [
-    ...[address(x), address(b), 0, address(y)],
-    ...[rows, inner, out, transposeB ? 1 : 0],
-    // Plain, without an activation.
-    ...[0, 0],
-    ...[tile.columns, tile.rows],
+    address(x),
+    address(b),
+    NO_BIAS,
+    address(y),
+    rows,
+    inner,
+    out,
+    transposeB ? 1 : 0,
+    PLAIN,
+    NO_ACTIVATION,
+    tile.columns,
+    tile.rows,
     x.size / (rows * inner),
   ]);
   return y;

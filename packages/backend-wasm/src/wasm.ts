@@ -15,6 +15,10 @@ import { loadQuietly } from "./load-quietly.ts";
 import { matmulWasm } from "./matmul.ts";
 import { layerNormWasm, rmsNormWasm } from "./norms.ts";
 import { installMachine } from "./machine.ts";
+import { dropoutWasm } from "./dropout.ts";
+import { residualWasm } from "./residual.ts";
+import { rotaryWasm } from "./rotary.ts";
+import { sliceWasm, transposeWasm } from "./shape.ts";
 import { shareClones } from "./share-clones.ts";
 
 /** What `wasm` takes. */
@@ -37,11 +41,16 @@ const own: readonly AnyKernel[] = [
   attentionWasm,
   cacheWriteWasm,
   crossEntropyWasm,
+  dropoutWasm,
   embeddingWasm,
   layerNormWasm,
   linearWasm,
   matmulWasm,
+  residualWasm,
   rmsNormWasm,
+  rotaryWasm,
+  sliceWasm,
+  transposeWasm,
 ];
 
 const BINARY = "tfjs-backend-wasm-simd.wasm";

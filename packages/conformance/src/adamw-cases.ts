@@ -4,11 +4,11 @@ import { randomStream } from "@heddle/core";
 import type { AdamWCall } from "@heddle/core";
 import type { KernelCase } from "./test-kernel.ts";
 
-const drawn = (path: string, shape: readonly number[], scale = 1): Tensor =>
+const drawn = (path: string, shape: readonly number[], change = (x: number): number => x): Tensor =>
   tf.tensor(
     randomStream({ seed: 17, path })
       .normals(shape.reduce((a, b) => a * b, 1))
-      .map((x) => x * scale),
+      .map(change),
     [...shape],
   );
 
@@ -16,9 +16,9 @@ const stepOf =
   (shape: readonly number[], options: Partial<AdamWCall>, scale = 1): (() => AdamWCall) =>
   () => ({
     value: drawn("value", shape),
-    gradient: drawn("gradient", shape, scale),
-    mean: drawn("mean", shape, scale),
-    square: tf.square(drawn("square", shape, scale)),
+    gradient: drawn("gradient", shape, (x) => scale * x),
+    mean: drawn("mean", shape, (x) => scale * x),
+    square: drawn("square", shape, (x) => (scale * x) ** 2),
     step: 3,
     learningRate: 0.01,
     beta1: 0.9,

@@ -29,16 +29,17 @@ const shapes: readonly MatmulShape[] = [
 ];
 
 /** Calls of `matmulOperation` for the kernels of every backend. */
-export const matmulCases: readonly KernelCase<MatmulCall>[] = shapes.flatMap(({ leading, sizes: [m, k, n] }) =>
-  [false, true].flatMap((transposeA) =>
-    [false, true].map((transposeB) => ({
-      name: `[${[...leading, m, k].join(", ")}] x ${n}${transposeA ? ", aT" : ""}${transposeB ? ", bT" : ""}`,
-      make: () => ({
-        a: drawn("a", k, [...leading, ...(transposeA ? [k, m] : [m, k])]),
-        b: drawn("b", k, [...leading, ...(transposeB ? [n, k] : [k, n])]),
-        transposeA,
-        transposeB,
-      }),
-    })),
-  ),
+export const matmulCases: readonly KernelCase<MatmulCall>[] = shapes.flatMap(
+  ({ leading, sizes: [m, k, n] }) =>
+    [false, true].flatMap((transposeA) =>
+      [false, true].map((transposeB) => ({
+        name: `[${[...leading, m, k].join(", ")}] x ${n}${transposeA ? ", aT" : ""}${transposeB ? ", bT" : ""}`,
+        make: () => ({
+          a: drawn("a", k, [...leading, ...(transposeA ? [k, m] : [m, k])]),
+          b: drawn("b", k, [...leading, ...(transposeB ? [n, k] : [k, n])]),
+          transposeA,
+          transposeB,
+        }),
+      })),
+    ),
 );
