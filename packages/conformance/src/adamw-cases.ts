@@ -1,24 +1,15 @@
 import * as tf from "@tensorflow/tfjs-core";
-import type { Tensor } from "@tensorflow/tfjs-core";
-import { randomStream } from "@heddle/core";
 import type { AdamWCall } from "@heddle/core";
+import { drawn } from "./drawn.ts";
 import type { KernelCase } from "./test-kernel.ts";
-
-const drawn = (path: string, shape: readonly number[], change = (x: number): number => x): Tensor =>
-  tf.tensor(
-    randomStream({ seed: 17, path })
-      .normals(shape.reduce((a, b) => a * b, 1))
-      .map(change),
-    [...shape],
-  );
 
 const stepOf =
   (shape: readonly number[], options: Partial<AdamWCall>, scale = 1): (() => AdamWCall) =>
   () => ({
     value: drawn("value", shape),
-    gradient: drawn("gradient", shape, (x) => scale * x),
-    mean: drawn("mean", shape, (x) => scale * x),
-    square: drawn("square", shape, (x) => (scale * x) ** 2),
+    gradient: drawn("gradient", shape, { scale }),
+    mean: drawn("mean", shape, { scale }),
+    square: tf.square(drawn("square", shape, { scale })),
     step: 3,
     learningRate: 0.01,
     beta1: 0.9,

@@ -1,5 +1,3 @@
-import * as tf from "@tensorflow/tfjs-core";
-import type { Tensor } from "@tensorflow/tfjs-core";
 import {
   and,
   bigBird,
@@ -15,11 +13,11 @@ import {
   variables,
 } from "@heddle/attention";
 import type { AttentionCall, AttentionPattern, NumberNode } from "@heddle/attention";
-import { randomStream } from "@heddle/core";
 import { patternSamples } from "./pattern-samples.ts";
 import { drawAttributes } from "./random-attention.ts";
 import type { AttentionSizes } from "./random-attention.ts";
 import { randomModifier } from "./random-modifier.ts";
+import { drawn } from "./drawn.ts";
 import type { KernelCase } from "./test-kernel.ts";
 
 type Settings = Pick<AttentionCall, "queryOffset" | "keyLength" | "scale" | "dropout">;
@@ -48,12 +46,10 @@ function draw(settings: Drawn): AttentionCall {
     width = 8,
     valueWidth = width,
   } = sizes;
-  const drawn = (path: string, ...shape: number[]): Tensor =>
-    tf.tensor(randomStream({ seed: 4, path }).normals(shape.reduce((a, b) => a * b, 1)), shape);
   return {
-    q: tf.mul(drawn("q", batch, heads, queries, width), size),
-    k: drawn("k", batch, keyHeads, keys, width),
-    v: drawn("v", batch, keyHeads, keys, valueWidth),
+    q: drawn("q", [batch, heads, queries, width], { scale: size }),
+    k: drawn("k", [batch, keyHeads, keys, width]),
+    v: drawn("v", [batch, keyHeads, keys, valueWidth]),
     pattern,
     attributes: drawAttributes(batch, queries, keyLength ?? keys),
     ...(queryOffset !== undefined && { queryOffset }),
@@ -66,9 +62,7 @@ function draw(settings: Drawn): AttentionCall {
         name: "drawn",
         options: {},
         score,
-        tables: Object.fromEntries(
-          Object.entries(tables).map(([name, shape]) => [name, drawn(name, ...shape)]),
-        ),
+        tables: Object.fromEntries(Object.entries(tables).map(([name, shape]) => [name, drawn(name, shape)])),
       })),
     }),
   };

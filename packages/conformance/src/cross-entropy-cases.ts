@@ -2,10 +2,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { randomStream } from "@heddle/core";
 import type { CrossEntropyCall } from "@heddle/core";
+import { drawn } from "./drawn.ts";
 import type { KernelCase } from "./test-kernel.ts";
-
-const drawn = (...shape: number[]): Tensor =>
-  tf.tensor(randomStream({ seed: 15, path: "logits" }).normals(shape.reduce((a, b) => a * b, 1)), shape);
 
 /** A label for each of so many rows. */
 const labelled = (rows: number, classes: number): Int32Array =>
@@ -29,7 +27,7 @@ export const crossEntropyCases: readonly KernelCase<CrossEntropyCall>[] = [
       name: `[${shape.join(", ")}], smoothing ${labelSmoothing}`,
       make: (): CrossEntropyCall => {
         const classes = shape.at(-1)!;
-        const logits = drawn(...shape);
+        const logits = drawn("logits", shape);
         return { logits, labels: labelled(logits.size / classes, classes), labelSmoothing };
       },
     })),
@@ -37,7 +35,7 @@ export const crossEntropyCases: readonly KernelCase<CrossEntropyCall>[] = [
   {
     name: "a sum, rows that do not count",
     make: () => ({
-      logits: drawn(4, 37),
+      logits: drawn("logits", [4, 37]),
       labels: Int32Array.of(36, 2, 0, 2),
       ignoreIndex: 2,
       reduction: "sum",
@@ -46,7 +44,11 @@ export const crossEntropyCases: readonly KernelCase<CrossEntropyCall>[] = [
   {
     name: "infinities in a row that does not count",
     make: () => ({
-      logits: tf.concat([drawn(1, 6), tf.mul(tf.ones([1, 6]), Infinity), drawn(1, 6)]),
+      logits: tf.concat([
+        drawn("logits", [1, 6]),
+        tf.mul(tf.ones([1, 6]), Infinity),
+        drawn("logits", [1, 6]),
+      ]),
       labels: Int32Array.of(5, -100, 0),
       labelSmoothing: 0.2,
     }),
@@ -69,6 +71,6 @@ export const crossEntropyCases: readonly KernelCase<CrossEntropyCall>[] = [
   },
   {
     name: "smoothing alone",
-    make: () => ({ logits: drawn(3, 10), labels: labelled(3, 10), labelSmoothing: 1 }),
+    make: () => ({ logits: drawn("logits", [3, 10]), labels: labelled(3, 10), labelSmoothing: 1 }),
   },
 ];

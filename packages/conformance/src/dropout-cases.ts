@@ -1,6 +1,5 @@
-import * as tf from "@tensorflow/tfjs-core";
-import { randomStream } from "@heddle/core";
 import type { DropoutCall } from "@heddle/core";
+import { drawn } from "./drawn.ts";
 import type { KernelCase } from "./test-kernel.ts";
 
 interface DropoutInput {
@@ -22,7 +21,7 @@ const inputs: readonly DropoutInput[] = [
 export const dropoutCases: readonly KernelCase<DropoutCall>[] = inputs.map(({ shape, rate, seed = 4 }) => ({
   name: `[${shape.join(", ")}], rate ${rate}, seed ${seed}`,
   make: () => ({
-    x: tf.tensor(randomStream({ seed: 19, path: "x" }).normals(shape.reduce((a, b) => a * b, 1)), [...shape]),
+    x: drawn("x", shape),
     rate,
     address: { seed, path: "h.0.mlp", step: 7 },
   }),

@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { randomStream } from "@heddle/core";
 import type { EmbeddingCall } from "@heddle/core";
+import { drawn } from "./drawn.ts";
 import type { KernelCase } from "./test-kernel.ts";
 
 interface EmbeddingShape {
@@ -23,12 +24,12 @@ export const embeddingCases: readonly KernelCase<EmbeddingCall>[] = shapes.map((
   name: `[${ids.join(", ")}] of [${rows}, ${width}]`,
   make: () => {
     const stream = randomStream({ seed: 16, path: "ids" });
-    const drawn = Int32Array.from({ length: ids.reduce((a, b) => a * b, 1) }, (_, i) =>
+    const numbers = Int32Array.from({ length: ids.reduce((a, b) => a * b, 1) }, (_, i) =>
       i % 3 === 0 ? rows - 1 : stream.integer(i, rows),
     );
     return {
-      table: tf.tensor2d(randomStream({ seed: 16, path: "table" }).normals(rows * width), [rows, width]),
-      ids: tf.tensor(drawn, [...ids], "int32"),
+      table: drawn("table", [rows, width]),
+      ids: tf.tensor(numbers, [...ids], "int32"),
     };
   },
 }));

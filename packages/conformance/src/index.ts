@@ -8,6 +8,7 @@ export * from "./causality.ts";
 export * from "./cross-entropy-cases.ts";
 export * from "./difference.ts";
 export * from "./dropout-cases.ts";
+export * from "./drawn.ts";
 export * from "./edit-checkpoint.ts";
 export * from "./embedding-cases.ts";
 export * from "./expect-attention.ts";

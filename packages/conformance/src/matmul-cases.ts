@@ -1,17 +1,11 @@
-import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { randomStream } from "@heddle/core";
 import type { MatmulCall } from "@heddle/core";
+import { drawn } from "./drawn.ts";
 import type { KernelCase } from "./test-kernel.ts";
 
 /** Normal values divided by the root of the inner length, so that the sums stay near 1. */
-const drawn = (path: string, inner: number, shape: readonly number[]): Tensor =>
-  tf.tensor(
-    randomStream({ seed: 14, path })
-      .normals(shape.reduce((a, b) => a * b, 1))
-      .map((x) => x / inner ** 0.25),
-    [...shape],
-  );
+const scaled = (path: string, inner: number, shape: readonly number[]): Tensor =>
+  drawn(path, shape, { scale: inner ** -0.25 });
 
 interface MatmulShape {
   readonly leading: readonly number[];
@@ -35,8 +29,8 @@ export const matmulCases: readonly KernelCase<MatmulCall>[] = shapes.flatMap(
       [false, true].map((transposeB) => ({
         name: `[${[...leading, m, k].join(", ")}] x ${n}${transposeA ? ", aT" : ""}${transposeB ? ", bT" : ""}`,
         make: () => ({
-          a: drawn("a", k, [...leading, ...(transposeA ? [k, m] : [m, k])]),
-          b: drawn("b", k, [...leading, ...(transposeB ? [n, k] : [k, n])]),
+          a: scaled("a", k, [...leading, ...(transposeA ? [k, m] : [m, k])]),
+          b: scaled("b", k, [...leading, ...(transposeB ? [n, k] : [k, n])]),
           transposeA,
           transposeB,
         }),

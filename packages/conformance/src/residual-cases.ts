@@ -1,11 +1,6 @@
-import * as tf from "@tensorflow/tfjs-core";
-import type { Tensor } from "@tensorflow/tfjs-core";
-import { randomStream } from "@heddle/core";
 import type { ResidualCall } from "@heddle/core";
+import { drawn } from "./drawn.ts";
 import type { KernelCase } from "./test-kernel.ts";
-
-const drawn = (path: string, shape: readonly number[]): Tensor =>
-  tf.tensor(randomStream({ seed: 18, path }).normals(shape.reduce((a, b) => a * b, 1)), [...shape]);
 
 const shapes: readonly { readonly x: readonly number[]; readonly y: readonly number[] }[] = [
   { x: [], y: [] },

@@ -1,6 +1,5 @@
-import * as tf from "@tensorflow/tfjs-core";
-import { randomStream } from "@heddle/core";
 import type { RotaryCall } from "@heddle/core";
+import { drawn } from "./drawn.ts";
 import type { KernelCase } from "./test-kernel.ts";
 
 type RotaryInput = Omit<RotaryCall, "x" | "positions"> & {
@@ -25,13 +24,12 @@ export const rotaryCases: readonly KernelCase<RotaryCall>[] = shapes.flatMap(
     (["half", "interleaved"] as const).map((pairs) => ({
       name: `[${shape.join(", ")}], ${pairs}, ${JSON.stringify({ ragged, ...options })}`,
       make: () => {
-        const [batch, heads, length, depth] = shape;
+        const [batch, , length] = shape;
         const positions = Int32Array.from(
           { length: (ragged ? batch : 1) * length },
           (_, i) => 3 * i + 1000 * (i % 2),
         );
-        const values = randomStream({ seed: 20, path: "x" }).normals(batch * heads * length * depth);
-        return { x: tf.tensor(values, [...shape]), positions, pairs, ...options };
+        return { x: drawn("x", shape), positions, pairs, ...options };
       },
     })),
 );

@@ -1,11 +1,6 @@
-import * as tf from "@tensorflow/tfjs-core";
-import type { Tensor } from "@tensorflow/tfjs-core";
-import { randomStream } from "@heddle/core";
 import type { SliceCall, TransposeCall } from "@heddle/core";
+import { drawn } from "./drawn.ts";
 import type { KernelCase } from "./test-kernel.ts";
-
-const drawn = (shape: readonly number[]): Tensor =>
-  tf.tensor(randomStream({ seed: 21, path: "x" }).normals(shape.reduce((a, b) => a * b, 1)), [...shape]);
 
 const orders: readonly { readonly shape: readonly number[]; readonly order: readonly number[] }[] = [
   { shape: [5], order: [0] },
@@ -24,7 +19,7 @@ const orders: readonly { readonly shape: readonly number[]; readonly order: read
 /** Calls of `transposeOperation` for the kernels of every backend. */
 export const transposeCases: readonly KernelCase<TransposeCall>[] = orders.map(({ shape, order }) => ({
   name: `[${shape.join(", ")}] to [${order.join(", ")}]`,
-  make: () => ({ x: drawn(shape), order }),
+  make: () => ({ x: drawn("x", shape), order }),
 }));
 
 const cuts: readonly (readonly [shape: readonly number[], axis: number, begin: number, size: number])[] = [
@@ -41,5 +36,5 @@ const cuts: readonly (readonly [shape: readonly number[], axis: number, begin: n
 /** Calls of `sliceOperation` for the kernels of every backend. */
 export const sliceCases: readonly KernelCase<SliceCall>[] = cuts.map(([shape, axis, begin, size]) => ({
   name: `[${shape.join(", ")}], ${size} from ${begin} of dimension ${axis}`,
-  make: () => ({ x: drawn(shape), axis, begin, size }),
+  make: () => ({ x: drawn("x", shape), axis, begin, size }),
 }));
