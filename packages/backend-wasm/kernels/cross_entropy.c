@@ -19,15 +19,15 @@ enum { SUM_BLOCK = 1024 };
 /* All bits in the first n of four lanes. */
 INLINE f32x4 first_lanes(int n) { return wasm_i32x4_lt(wasm_i32x4_const(0, 1, 2, 3), wasm_i32x4_splat(n)); }
 
-/* The greatest of n values, NaN if there is one. */
+/* The greatest of n values; a NaN may be passed over, which the sum then has. */
 NOINLINE float greatest_of(const float *x, int n) {
   f32x4 a = LOAD_SPLAT(x), b = a;
   int i = 0;
   for (; i + 8 <= n; i += 8) {
-    a = wasm_f32x4_max(a, LOAD(x + i));
-    b = wasm_f32x4_max(b, LOAD(x + i + 4));
+    a = AT_LEAST(a, LOAD(x + i));
+    b = AT_LEAST(b, LOAD(x + i + 4));
   }
-  for (; i < n; i++) a = wasm_f32x4_max(a, LOAD_SPLAT(x + i));
+  for (; i < n; i++) a = AT_LEAST(a, LOAD_SPLAT(x + i));
   return max_of(wasm_f32x4_max(a, b));
 }
 
