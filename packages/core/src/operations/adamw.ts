@@ -57,7 +57,8 @@ export const adamwOperation: Operation<AdamWCall, Tensor[]> = defineOperation<Ad
 
 /**
  * One step of AdamW, https://arxiv.org/abs/1711.05101, in PyTorch's form: new tensors [value, mean, square], which have
- * the memory of the old where those are given up. */
+ * the memory of the old where those are given up.
+ */
 export function adamwStep(call: AdamWCall): [Tensor, Tensor, Tensor] {
   return run(adamwOperation, call) as [Tensor, Tensor, Tensor];
 }
