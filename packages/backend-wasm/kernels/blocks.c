@@ -28,7 +28,9 @@ typedef struct {
   int begin; /* of the shorter in the longer: where a cut starts, or how many zeros come before */
 } CutTask;
 
-INLINE int rows_of_cut(const CutTask *t) { return greatest(1, BLOCK_FLOATS / greatest(t->x_width, t->y_width)); }
+INLINE int rows_of_cut(const CutTask *t) {
+  return greatest(1, BLOCK_FLOATS / greatest(1, greatest(t->x_width, t->y_width)));
+}
 
 /* A part of every row, y_width values from `begin` on. */
 EXPORT(cut_units) int cut_units(const CutTask *t) { return (t->rows + rows_of_cut(t) - 1) / rows_of_cut(t); }

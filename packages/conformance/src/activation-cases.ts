@@ -16,7 +16,7 @@ const inputs: readonly {
   readonly values: () => Float32Array;
   readonly shape: number[];
 }[] = [
-  ...[[1], [2], [3, 1], [3, 3], [40, 103], [2, 64, 65]].map((shape) => ({
+  ...[[0, 3], [1], [2], [3, 1], [3, 3], [40, 103], [2, 64, 65]].map((shape) => ({
     name: `[${shape.join(", ")}]`,
     shape,
     values: () =>

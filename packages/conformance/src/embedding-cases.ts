@@ -12,6 +12,7 @@ interface EmbeddingShape {
 const shapes: readonly EmbeddingShape[] = [
   { rows: 1, width: 1, ids: [1] },
   { rows: 5, width: 3, ids: [7] },
+  { rows: 5, width: 3, ids: [2, 0] },
   { rows: 2, width: 12, ids: [3, 11] },
   { rows: 130, width: 33, ids: [2, 5] },
   { rows: 1000, width: 64, ids: [4, 1, 20] },

@@ -7,48 +7,22 @@ import type { KernelCase } from "./test-kernel.ts";
 const drawn = (shape: readonly number[]): Tensor =>
   tf.tensor(randomStream({ seed: 21, path: "x" }).normals(shape.reduce((a, b) => a * b, 1)), [...shape]);
 
-const orders: readonly (readonly [shape: readonly number[], order: readonly number[]])[] = [
-  [[5], [0]],
-  [
-    [3, 4],
-    [0, 1],
-  ],
-  [
-    [3, 4],
-    [1, 0],
-  ],
-  [
-    [13, 37],
-    [1, 0],
-  ],
-  [
-    [2, 9, 3, 5],
-    [0, 2, 1, 3],
-  ],
-  [
-    [1, 40, 12, 64],
-    [0, 2, 1, 3],
-  ],
-  [
-    [2, 3, 4],
-    [0, 2, 1],
-  ],
-  [
-    [2, 3, 4],
-    [1, 2, 0],
-  ],
-  [
-    [2, 3, 4, 5],
-    [2, 3, 0, 1],
-  ],
-  [
-    [2, 3, 4, 5],
-    [0, 3, 1, 2],
-  ],
+const orders: readonly { readonly shape: readonly number[]; readonly order: readonly number[] }[] = [
+  { shape: [5], order: [0] },
+  { shape: [3, 4], order: [0, 1] },
+  { shape: [3, 4], order: [1, 0] },
+  { shape: [13, 37], order: [1, 0] },
+  { shape: [2, 9, 3, 5], order: [0, 2, 1, 3] },
+  { shape: [1, 40, 12, 64], order: [0, 2, 1, 3] },
+  { shape: [2, 3, 4], order: [0, 2, 1] },
+  { shape: [2, 3, 4], order: [1, 2, 0] },
+  { shape: [2, 3, 4, 5], order: [2, 3, 0, 1] },
+  { shape: [2, 3, 4, 5], order: [0, 3, 1, 2] },
+  { shape: [2, 0, 3], order: [0, 2, 1] },
 ];
 
 /** Calls of `transposeOperation` for the kernels of every backend. */
-export const transposeCases: readonly KernelCase<TransposeCall>[] = orders.map(([shape, order]) => ({
+export const transposeCases: readonly KernelCase<TransposeCall>[] = orders.map(({ shape, order }) => ({
   name: `[${shape.join(", ")}] to [${order.join(", ")}]`,
   make: () => ({ x: drawn(shape), order }),
 }));
@@ -61,6 +35,7 @@ const cuts: readonly (readonly [shape: readonly number[], axis: number, begin: n
   [[2, 50, 96], 2, 32, 32],
   [[2, 5, 3, 4], 1, 0, 3],
   [[2, 5, 3, 4], 2, 1, 2],
+  [[2, 3, 0], 1, 1, 2],
 ];
 
 /** Calls of `sliceOperation` for the kernels of every backend. */
