@@ -23,7 +23,8 @@ typedef v128_t f32x4;
 #define ADD(a, b) wasm_f32x4_add(a, b)
 #define SUB(a, b) wasm_f32x4_sub(a, b)
 #define MUL(a, b) wasm_f32x4_mul(a, b)
-/* The lesser or greater of x and a bound, x where it is NaN: one instruction, where wasm_f32x4_min has seven. */
+/* The lesser or greater of x and a bound, x where it is NaN. wasm_f32x4_min and max, with their rules about NaN and -0,
+   are slower: slopes of activations took 1.7 to 1.9 times as long with them. */
 #define AT_MOST(x, bound) wasm_f32x4_pmin(x, bound)
 #define AT_LEAST(x, bound) wasm_f32x4_pmax(x, bound)
 
