@@ -9,7 +9,7 @@ const stepOf =
     value: drawn("value", shape),
     gradient: drawn("gradient", shape, { scale }),
     mean: drawn("mean", shape, { scale }),
-    square: tf.square(drawn("square", shape, { scale })),
+    square: tf.tidy(() => tf.square(drawn("square", shape, { scale }))),
     step: 3,
     learningRate: 0.01,
     beta1: 0.9,
