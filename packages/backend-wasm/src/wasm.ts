@@ -7,6 +7,7 @@ import { activationWasm } from "./activation.ts";
 import { adamwWasm } from "./adamw.ts";
 import { attentionWasm } from "./attention.ts";
 import { cacheWriteWasm } from "./cache-write.ts";
+import { calibrate } from "./calibrate.ts";
 import { crossEntropyWasm } from "./cross-entropy.ts";
 import { embeddingWasm } from "./embedding.ts";
 import { supportedInstructions } from "./instruction-set.ts";
@@ -135,7 +136,11 @@ async function start(options: WasmOptions): Promise<StartedBackend> {
     );
   }
   shareClones();
-  const machine = await installMachine(engine, { instructions: simd === "auto" ? supported : simd, wide });
+  const machine = await installMachine(engine, {
+    instructions: simd === "auto" ? supported : simd,
+    wide,
+    calibrate,
+  });
   return {
     engine,
     kernels: [...kernels, ...own],
