@@ -16,3 +16,6 @@ export interface FigureContext {
 
 /** The default export of a figure module. It throws where it cannot measure. */
 export type Measurement = (context: FigureContext) => Promise<readonly Figure[]>;
+
+/** A figure module, loaded when it is measured. */
+export type LazyMeasurement = () => Promise<{ readonly default: Measurement }>;

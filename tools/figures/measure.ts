@@ -1,5 +1,4 @@
-import type { Figure, FigureContext } from "./figure.ts";
-import type { LazyMeasurement } from "./registry.ts";
+import type { Figure, FigureContext, LazyMeasurement } from "./figure.ts";
 import type { KeptResults } from "./results.ts";
 
 export interface MeasureOptions {

@@ -16,14 +16,14 @@ import { mobyDick, split } from "./corpus.ts";
 import type { Corpus } from "./corpus.ts";
 import { lossCurve } from "./loss-curve.ts";
 import type { Options } from "./options.ts";
-import { runPatterns } from "./patterns.ts";
+import { LONG, runPatterns } from "./patterns.ts";
 import type { PatternResult } from "./patterns.ts";
 import { createProgress } from "./progress.ts";
 import type { Screen } from "./progress.ts";
 import { checkSameLogits, largestDifference } from "./same-logits.ts";
 import { visible } from "./visible.ts";
 
-/** What `--json` writes. Only `seconds` and `milliseconds` differ between two runs with one seed. */
+/** What `--json` writes. Only `seconds`, `milliseconds` and `longMilliseconds` differ between two runs with one seed. */
 export interface QuickstartResult {
   readonly seconds: number;
   readonly steps: number;
@@ -137,12 +137,19 @@ async function compareOnOther(
   }
 }
 
-function patternRow({ name, allowedShare, validationLoss, milliseconds }: PatternResult): string {
+function patternRow(result: PatternResult, [dense]: readonly PatternResult[]): string {
+  const { name, allowedShare, validationLoss, milliseconds, longMilliseconds } = result;
   return [
     name.padEnd(16),
     `${(100 * allowedShare).toFixed(1)} %`.padStart(8),
     validationLoss.toFixed(3).padStart(8),
     `${milliseconds.toFixed(0)} ms`.padStart(9),
+    ...(longMilliseconds === undefined || dense?.longMilliseconds === undefined
+      ? []
+      : [
+          `${longMilliseconds.toFixed(1)} ms`.padStart(12),
+          `${(dense.longMilliseconds / longMilliseconds).toFixed(1)}x`.padStart(8),
+        ]),
   ].join("");
 }
 
@@ -197,8 +204,12 @@ export async function quickstart(options: Options, screen: Screen): Promise<Quic
     results.push(result);
     screen.write(`\n${result.name}\n${result.picture.map((row) => `  ${row}`).join("\n")}\n`);
   }
-  screen.write(`\n${"pattern".padEnd(16)}${"pairs".padStart(8)}${"loss".padStart(8)}${"time".padStart(9)}\n`);
-  for (const result of results) screen.write(`${patternRow(result)}\n`);
+  const timedLong = results[0]?.longMilliseconds !== undefined;
+  const columns = ["pattern".padEnd(16), "pairs".padStart(8), "loss".padStart(8), "time".padStart(9)];
+  if (timedLong) columns.push(`${LONG} tokens`.padStart(12), "faster".padStart(8));
+  screen.write(`\n${columns.join("")}\n`);
+  for (const result of results) screen.write(`${patternRow(result, results)}\n`);
+  if (timedLong) screen.write(`(one attention over ${LONG} tokens, against causal)\n`);
   loaded.model.dispose();
 
   title("The same weights on the other backend");

@@ -8,6 +8,7 @@ typedef struct {
   float *most, *total, *shrink; /* [QUERIES]: greatest score so far, sum of exponentials, factor for earlier sums */
   float *query; /* [d]: one scaled query */
   float *v;     /* [capacity, e to a multiple of 16], where e is none */
+  float *dropout; /* [QUERIES, KEYS] */
 } Own;
 
 INLINE Own take_own(const AttentionTask *t, float **at) {
@@ -19,6 +20,7 @@ INLINE Own take_own(const AttentionTask *t, float **at) {
   own.shrink = take(at, QUERIES);
   own.query = take(at, t->d);
   own.v = take(at, t->e % t->columns ? (long)t->capacity * padded(t->e) : 0);
+  own.dropout = take(at, t->dropout_limit ? QUERIES * KEYS : 0);
   return own;
 }
 
@@ -135,6 +137,12 @@ INLINE void attend(const AttentionTask *t, const Plan *plan, int part, const Own
       }
     finish_scores(t, &own->scorer, queries, tile, keys, batch, head, 0);
     exponentials(scores, rows, own->most, own->total, own->shrink);
+    /* After the sums: what is dropped counts in them. */
+    if (t->dropout_limit) {
+      tile_dropout(t, (batch * t->heads + head) * t->queries + queries.start, queries.step, rows, keys.start, keys.step,
+                   own->dropout);
+      multiply(scores, own->dropout, scores, rows * KEYS);
+    }
     add_values(t, own, rows, v + (long)keys.start * v_stride, keys.step * v_stride, keys.count);
   }
   for (int i = 0; i < rows; i++) {

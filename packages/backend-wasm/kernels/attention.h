@@ -5,6 +5,7 @@
 #include "exp.h"
 #include "panels.h"
 #include "product.h"
+#include "random.h"
 
 /* The tile: its scores (6 KB) stay in the first cache. ../src/attention-plan.ts plans in the same sizes. */
 enum { QUERIES = 24, KEYS = 64 };
@@ -87,6 +88,9 @@ typedef struct {
   const int *query_offsets; /* [batch]: position of the first query */
   const Modifier *modifiers;
   int modifier_count, lookup_count; /* lookups of all modifiers together */
+  uint32_t dropout_key0, dropout_key1; /* of the stream whose numbers are in the order of [batch, heads, queries, key_length] */
+  int dropout_limit;                   /* 0: no dropout */
+  float dropout_kept;
   float *stats; /* [batch, heads, queries, 2]: a row's greatest score and 1 / its sum of exponentials */
 } AttentionTask;
 
@@ -197,6 +201,29 @@ INLINE void finish_scores(const AttentionTask *t, const Scorer *own, Range queri
     mask_scores(own->scores, queries.count, tile.mask);
   else if (keys.count < KEYS)
     mask_tail(own->scores, queries.count, keys.count);
+}
+
+/* What dropout does to the probabilities of a tile, [QUERIES, KEYS]. A number is half of a counter's two words. */
+NOINLINE void tile_dropout(const AttentionTask *t, int row, int row_step, int rows, int key, int key_step, float *to) {
+  ThreefryKey k = threefry_key(t->dropout_key0, t->dropout_key1);
+  v128_t limit = wasm_i32x4_splat(t->dropout_limit), one = wasm_i32x4_const_splat(1);
+  f32x4 kept = SPLAT(t->dropout_kept);
+  for (int i = 0; i < rows; i++) {
+    uint64_t number = (uint64_t)(uint32_t)(row + i * row_step) * (uint32_t)t->key_length + (uint32_t)key;
+    for (int j = 0; j < KEYS; j += 4, to += 4, number += 4 * (uint64_t)key_step) {
+      uint64_t n0 = number, n1 = n0 + key_step, n2 = n1 + key_step, n3 = n2 + key_step;
+      v128_t word0, word1;
+      v128_t low = wasm_u32x4_make(n0 >> 1, n1 >> 1, n2 >> 1, n3 >> 1);
+      v128_t high = wasm_u32x4_make(n0 >> 33, n1 >> 33, n2 >> 33, n3 >> 33);
+      v128_t odd = wasm_i32x4_eq(wasm_v128_and(wasm_u32x4_make(n0, n1, n2, n3), one), one);
+      threefry4(&k, low, high, &word0, &word1);
+      STORE(to, dropout_factors(wasm_v128_bitselect(word1, word0, odd), limit, kept));
+    }
+  }
+}
+
+INLINE void multiply(const float *a, const float *b, float *to, int n) {
+  for (int i = 0; i < n; i += 4) STORE(to + i, MUL(LOAD(a + i), LOAD(b + i)));
 }
 
 #endif

@@ -14,6 +14,7 @@ typedef struct {
   float *turned;      /* [KEYS, QUERIES]: a tile's transpose */
   float *stages;      /* [modifier_count, QUERIES, KEYS]: what each modifier was given */
   float *derivative;  /* [QUERIES, KEYS] */
+  float *dropout, *kept; /* [QUERIES, KEYS]: its factors, and the probabilities times them */
   RowLookup *gradients; /* [lookup_count] */
   float *q, *dy;      /* [QUERIES, d or e to a multiple of 16] */
   float *dq;          /* [QUERIES, d to a multiple of 16] */
@@ -31,6 +32,8 @@ INLINE BackwardOwn take_backward(const AttentionTask *t, float **at) {
   own.turned = take(at, QUERIES * KEYS);
   own.stages = take(at, (long)t->modifier_count * QUERIES * KEYS);
   own.derivative = take(at, QUERIES * KEYS);
+  own.dropout = take(at, t->dropout_limit ? QUERIES * KEYS : 0);
+  own.kept = take(at, t->dropout_limit ? QUERIES * KEYS : 0);
   own.gradients = (RowLookup *)take(at, t->lookup_count * (int)(sizeof(RowLookup) / sizeof(float)));
   own.q = take(at, QUERIES * padded(t->d));
   own.dy = take(at, QUERIES * padded(t->e));
@@ -162,7 +165,14 @@ INLINE void back(const BackwardTask *task, const Plan *plan, const BackwardOwn *
     finish_scores(t, &own->scorer, queries, tile, keys, batch, head, own->stages);
     probabilities(p, rows, stats + 2 * queries.start, 2 * queries.step);
     tile_products(t, rows, own->dy, e, own->v + first * t->e, t->e, own->scorer.zeros, own->slopes);
-    if (task->dv) add_turned(t, own, p, rows, own->dy, t->e, own->dv + first * e);
+    const float *kept = p;
+    if (t->dropout_limit) {
+      tile_dropout(t, (int)row + queries.start, queries.step, rows, keys.start, keys.step, own->dropout);
+      multiply(own->slopes, own->dropout, own->slopes, rows * KEYS);
+      multiply(p, own->dropout, own->kept, rows * KEYS);
+      kept = own->kept;
+    }
+    if (task->dv) add_turned(t, own, kept, rows, own->dy, t->e, own->dv + first * e);
     score_slopes(p, own->slopes, rows, own->delta);
     if (t->modifier_count > 0) modifier_slopes(t, own, queries, keys, batch, head, p);
     if (!task->dq) continue;

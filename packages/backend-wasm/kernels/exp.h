@@ -17,15 +17,15 @@ typedef struct {
 
 INLINE ExpConstants exp_constants(void) {
   return (ExpConstants){
-      hidden(1.44269504f),     hidden(12582912.0f),    hidden(0.693145752f),   hidden(1.42860677e-6f),
+      hidden(1.44269504f),     hidden(12583039.0f),    hidden(0.693145752f),   hidden(1.42860677e-6f),
       hidden(8.2893677e-3f),   hidden(4.1895066e-2f),  hidden(1.66676521e-1f), hidden(4.99991506e-1f),
       hidden(9.99999702e-1f),  hidden(1.0f),           hidden(-87.0f),
   };
 }
 
 /* exp(x) for x <= 88, 0 below -87, within 2 units in the last place: x = n ln 2 + f, where adding the magic number
-   rounds x / ln 2 to an integer that then sits in the low bits; a polynomial of degree 5 for exp(f); n is added to the
-   exponent. NaN stays NaN. */
+   rounds x / ln 2 to an integer that then sits in the low bits, 127 more, which is how an exponent is held: shifted there
+   it is 2^n; a polynomial of degree 5 for exp(f) times that. NaN of any bits stays NaN. */
 INLINE f32x4 exp4(f32x4 x, const ExpConstants *c) {
   f32x4 inside = wasm_f32x4_lt(x, c->least);
   f32x4 t = FMA(x, c->log2e, c->magic);
@@ -36,13 +36,14 @@ INLINE f32x4 exp4(f32x4 x, const ExpConstants *c) {
   p = FMA(p, f, c->c2);
   p = FMA(p, f, c->c1);
   p = FMA(p, f, c->one);
-  return wasm_v128_andnot(wasm_i32x4_add(p, wasm_i32x4_shl(t, 23)), inside);
+  return wasm_v128_andnot(MUL(p, wasm_i32x4_shl(t, 23)), inside);
 }
 
-/* 1 / (1 + exp(-x)). */
+/* 1 / (1 + exp(-x)), 0 below -87, so that x times it is small for every finite x. */
 INLINE f32x4 sigmoid4(f32x4 x, const ExpConstants *c) {
-  f32x4 e = exp4(wasm_f32x4_min(wasm_f32x4_neg(x), CONST(88.0f)), c);
-  return wasm_f32x4_div(c->one, ADD(c->one, e));
+  f32x4 below = wasm_f32x4_lt(x, c->least);
+  f32x4 e = exp4(AT_MOST(wasm_f32x4_neg(x), CONST(88.0f)), c);
+  return wasm_v128_andnot(wasm_f32x4_div(c->one, ADD(c->one, e)), below);
 }
 
 #endif

@@ -1,6 +1,12 @@
 /* All kernels, one compilation. */
+#include "adamw.c"
 #include "attention.c"
 #include "attention_backward.c"
+#include "blocks.c"
+#include "cross_entropy.c"
+#include "dropout.c"
 #include "elementwise.c"
+#include "embedding.c"
 #include "linear.c"
 #include "norms.c"
+#include "rotary.c"

@@ -166,3 +166,30 @@ EXPORT(unpack) void unpack(const PackTask *t, int begin, int end, void *own) {
   for (int p = begin; p < end; p++)
     unpack_panel(t->panels + (long)p * t->in * t->columns, t->in, t->out, t->turned, t->columns, p, t->w);
 }
+
+typedef struct {
+  LinearTask each; /* the first matrices; the others follow them */
+  int batch;
+} MatmulTask;
+
+typedef struct {
+  LinearTask one;
+  LinearScratch own;
+} MatmulScratch;
+
+/* y = x w of every pair of matrices, w plain: the units of one pair after those of another. */
+EXPORT(matmul_units) int matmul_units(const MatmulTask *t) { return t->batch * linear_units(&t->each); }
+EXPORT(matmul_scratch) int matmul_scratch(const MatmulTask *t) {
+  return linear_scratch(&t->each) + (int)(sizeof(MatmulScratch) - sizeof(LinearScratch));
+}
+EXPORT(matmul) void matmul(const MatmulTask *t, int begin, int end, MatmulScratch *own) {
+  int units = linear_units(&t->each);
+  own->one = t->each;
+  for (int unit = begin; unit < end; unit++) {
+    long matrix = unit / units;
+    own->one.x = t->each.x + matrix * t->each.rows * t->each.in;
+    own->one.w = t->each.w + matrix * t->each.in * t->each.out;
+    own->one.y = t->each.y + matrix * t->each.rows * t->each.out;
+    linear(&own->one, unit % units, unit % units + 1, &own->own);
+  }
+}

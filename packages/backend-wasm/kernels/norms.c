@@ -1,4 +1,4 @@
-/* layerNorm and rmsNorm over rows. */
+/* layerNorm and rmsNorm over rows, forward and backward. */
 #include "simd.h"
 
 typedef struct {
@@ -6,6 +6,7 @@ typedef struct {
   const float *weight; /* [width] */
   const float *bias;   /* [width]; rmsNorm has none */
   float *y;            /* [rows, width] */
+  float *statistics;   /* [rows, 2]: what each row was centred at and scaled by; or 0 */
   int rows, width;
   float epsilon;
 } NormTask;
@@ -27,8 +28,14 @@ INLINE float row_sum(const float *x, int width, float centre, int power) {
   return sum;
 }
 
-/* y = (x - centre) scale weight + bias. */
-INLINE void scale_row(const NormTask *t, const float *x, float *y, float centre, float scale) {
+/* y = (x - centre) scale weight + bias, of one row. */
+INLINE void scale_row(const NormTask *t, int row, float centre, float scale) {
+  const float *x = t->x + (long)row * t->width;
+  float *y = t->y + (long)row * t->width;
+  if (t->statistics) {
+    t->statistics[2 * row] = centre;
+    t->statistics[2 * row + 1] = scale;
+  }
   f32x4 c = SPLAT(centre), s = SPLAT(scale);
   int i = 0;
   for (; i + 4 <= t->width; i += 4) {
@@ -45,7 +52,7 @@ EXPORT(layer_norm) void layer_norm(const NormTask *t, int begin, int end, void *
     /* Two passes: the square of the mean taken from the mean of squares loses digits where the mean is large. */
     float mean = row_sum(x, t->width, 0.0f, 1) / t->width;
     float variance = row_sum(x, t->width, mean, 2) / t->width;
-    scale_row(t, x, t->y + (long)row * t->width, mean, 1.0f / __builtin_sqrtf(variance + t->epsilon));
+    scale_row(t, row, mean, 1.0f / __builtin_sqrtf(variance + t->epsilon));
   }
 }
 
@@ -54,6 +61,68 @@ EXPORT(rms_norm) void rms_norm(const NormTask *t, int begin, int end, void *own)
   for (int row = begin * NORM_ROWS; row < least(end * NORM_ROWS, t->rows); row++) {
     const float *x = t->x + (long)row * t->width;
     float square = row_sum(x, t->width, 0.0f, 2) / t->width;
-    scale_row(t, x, t->y + (long)row * t->width, 0.0f, 1.0f / __builtin_sqrtf(square + t->epsilon));
+    scale_row(t, row, 0.0f, 1.0f / __builtin_sqrtf(square + t->epsilon));
+  }
+}
+
+typedef struct {
+  const float *x, *dy;     /* [rows, width] */
+  const float *weight;     /* [width] */
+  const float *statistics; /* [rows, 2], of the forward pass */
+  float *result;           /* norm_dx: [rows, width]; norm_dweight: [row blocks, width] */
+  int rows, width;
+  int centred;             /* whether the mean was taken off: layerNorm */
+} NormGradientTask;
+
+/* dx = (d - mean(d) - normal mean(d normal)) scale, for d = dy weight and normal = (x - centre) scale; without the
+   first mean for a row that was not centred. */
+INLINE void row_gradient(const NormGradientTask *t, int row) {
+  const float *x = t->x + (long)row * t->width, *dy = t->dy + (long)row * t->width, *w = t->weight;
+  float *dx = t->result + (long)row * t->width;
+  float centre = t->statistics[2 * row], scale = t->statistics[2 * row + 1];
+  f32x4 c = SPLAT(centre), s = SPLAT(scale), sums = CONST(0.0f), products = CONST(0.0f);
+  int i = 0;
+  for (; i + 4 <= t->width; i += 4) {
+    f32x4 d = MUL(LOAD(dy + i), LOAD(w + i));
+    sums = ADD(sums, d);
+    products = FMA(d, MUL(SUB(LOAD(x + i), c), s), products);
+  }
+  float mean = sum_of(sums), along = sum_of(products);
+  for (; i < t->width; i++) {
+    mean += dy[i] * w[i];
+    along += dy[i] * w[i] * ((x[i] - centre) * scale);
+  }
+  mean = t->centred ? mean / t->width : 0.0f;
+  along /= t->width;
+  f32x4 m = SPLAT(mean), a = SPLAT(along);
+  for (i = 0; i + 4 <= t->width; i += 4) {
+    f32x4 d = SUB(MUL(LOAD(dy + i), LOAD(w + i)), m), normal = MUL(SUB(LOAD(x + i), c), s);
+    STORE(dx + i, MUL(NFMA(normal, a, d), s));
+  }
+  for (; i < t->width; i++) dx[i] = (dy[i] * w[i] - mean - (x[i] - centre) * scale * along) * scale;
+}
+
+EXPORT(norm_dx_units) int norm_dx_units(const NormGradientTask *t) { return (t->rows + NORM_ROWS - 1) / NORM_ROWS; }
+EXPORT(norm_dx) void norm_dx(const NormGradientTask *t, int begin, int end, void *own) {
+  for (int row = begin * NORM_ROWS; row < least(end * NORM_ROWS, t->rows); row++) row_gradient(t, row);
+}
+
+/* Sums of dy normal over each block of rows, one row of `result` a block; `column_sums` adds them up. */
+EXPORT(norm_dweight_units) int norm_dweight_units(const NormGradientTask *t) { return norm_dx_units(t); }
+EXPORT(norm_dweight) void norm_dweight(const NormGradientTask *t, int begin, int end, void *own) {
+  for (int unit = begin; unit < end; unit++) {
+    float *sums = t->result + (long)unit * t->width;
+    int first = unit * NORM_ROWS;
+    for (int row = first; row < least(first + NORM_ROWS, t->rows); row++) {
+      const float *x = t->x + (long)row * t->width, *dy = t->dy + (long)row * t->width;
+      float centre = t->statistics[2 * row], scale = t->statistics[2 * row + 1];
+      f32x4 c = SPLAT(centre), s = SPLAT(scale);
+      int i = 0;
+      for (; i + 4 <= t->width; i += 4) {
+        f32x4 before = row == first ? CONST(0.0f) : LOAD(sums + i);
+        STORE(sums + i, FMA(LOAD(dy + i), MUL(SUB(LOAD(x + i), c), s), before));
+      }
+      for (; i < t->width; i++) sums[i] = (row == first ? 0.0f : sums[i]) + dy[i] * ((x[i] - centre) * scale);
+    }
   }
 }

@@ -1,6 +1,6 @@
 import { attentionOperation, copyMaskShape, maskShapeOf, sameMaskShape } from "@heddle/attention";
 import type { AttentionCall, AttentionPattern, MaskShape } from "@heddle/attention";
-import { kernel } from "@heddle/core";
+import { kernel, randomStream } from "@heddle/core";
 import type { Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
@@ -34,6 +34,13 @@ function planOf(owner: Machine, pattern: AttentionPattern, shape: MaskShape): At
   plans.unshift(entry);
   while (plans.length > PLANS_KEPT) plans.pop()!.plan.free();
   return entry.plan;
+}
+
+/** The stream of random numbers, below which part of its 24 bits a probability is dropped, and the others' factor. */
+function dropoutWords({ dropout }: AttentionCall): Word[] {
+  if (!dropout || dropout.rate === 0) return [0, 0, 0, 0];
+  const { rate, address } = dropout;
+  return [...randomStream(address).key, Math.ceil(rate * 2 ** 24), float(1 / (1 - rate))];
 }
 
 interface PassOptions {
@@ -78,6 +85,7 @@ function pass(
       modifiers.address,
       modifiers.count,
       modifiers.lookups,
+      ...dropoutWords(call),
       owner.address(stats),
       ...more,
     ]);
@@ -129,10 +137,9 @@ function tableGradients(
 export const attentionWasm: Kernel<AttentionCall> = kernel(attentionOperation, {
   name: "attention.f32.wasm.tile24x64",
   backend: "wasm",
-  unsupported({ q, v, dropout, modifiers = [] }) {
+  unsupported({ q, v, modifiers = [] }) {
     const widest = Math.max(q.shape[3]!, v.shape[3]!);
     return [
-      ...(dropout && dropout.rate > 0 ? ["it has no dropout"] : []),
       ...(modifiers.length > GREATEST_MODIFIERS
         ? [`${modifiers.length} modifiers are more than ${GREATEST_MODIFIERS}`]
         : []),

@@ -1,31 +1,8 @@
 import { withoutTape } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Tile } from "./machine.ts";
+import type { CalibrationInput, Candidate, Code, Tile } from "./machine.ts";
 import { productTime, sampleInputs, sampleResults } from "./samples.ts";
 import { widened } from "./wide.ts";
-
-/** The functions of a compiled module. */
-export type Code = Readonly<Record<string, (...words: number[]) => number>>;
-
-/** Compiled kernels, the tile that suits them, and how they are called for people. */
-export interface Candidate {
-  readonly code: Code;
-  readonly tile: Tile;
-  readonly wide: boolean;
-  /** Why the code is not wide. */
-  readonly narrowBecause?: string;
-}
-
-/** What there is to choose from. */
-export interface CalibrationInput {
-  readonly narrow: Code;
-  readonly binary: Uint8Array<ArrayBuffer>;
-  readonly imports: WebAssembly.Imports;
-  /** Whether wide code is tried; `true` takes it whatever is measured, and fails where there is none. */
-  readonly wide: "auto" | boolean;
-  /** Makes a candidate the one that the kernels run by. */
-  use(candidate: Candidate): void;
-}
 
 /** Milliseconds in which V8 replaces its first, quick code by the final one: measured 30 to 60. */
 const WARM_UP = 100;

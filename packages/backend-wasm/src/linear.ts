@@ -4,6 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { activate, activationCodes } from "./activation.ts";
 import { machine, machineOf } from "./machine.ts";
+import { columnSums } from "./sums.ts";
 
 /** What a weight's shape and layout say: input width, output width, and whether it is [out, in]. */
 function sizesOf({
@@ -69,15 +70,6 @@ function transposed(x: Tensor): Tensor {
   const columns = x.shape.at(-1)!;
   const y = output([columns, x.size / columns]);
   run("transpose", [address(x), address(y), 1, x.size / columns, columns]);
-  return y;
-}
-
-/** Sums over all dimensions but the last. */
-function columnSums(x: Tensor): Tensor {
-  const { address, output, run } = machine();
-  const width = x.shape.at(-1)!;
-  const y = output([width]);
-  run("column_sums", [address(x), address(y), x.size / width, width]);
   return y;
 }
 

@@ -3,8 +3,6 @@ import { HeddleError } from "@heddle/core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { calibrate } from "./calibrate.ts";
-import type { Candidate, Code } from "./calibrate.ts";
 import { kernelBinary } from "./instruction-set.ts";
 import type { InstructionSet } from "./instruction-set.ts";
 
@@ -40,6 +38,29 @@ export type Word = number;
 export interface Tile {
   readonly rows: 4 | 6;
   readonly columns: 8 | 16;
+}
+
+/** The functions of a compiled module. */
+export type Code = Readonly<Record<string, (...words: number[]) => number>>;
+
+/** Compiled kernels, the tile that suits them, and how they are called for people. */
+export interface Candidate {
+  readonly code: Code;
+  readonly tile: Tile;
+  readonly wide: boolean;
+  /** Why the code is not wide. */
+  readonly narrowBecause?: string;
+}
+
+/** What there is to choose from. */
+export interface CalibrationInput {
+  readonly narrow: Code;
+  readonly binary: Uint8Array<ArrayBuffer>;
+  readonly imports: WebAssembly.Imports;
+  /** Whether wide code is tried; `true` takes it whatever is measured, and fails where there is none. */
+  readonly wide: "auto" | boolean;
+  /** Makes a candidate the one that the kernels run by. */
+  use(candidate: Candidate): void;
 }
 
 const pun = new DataView(new ArrayBuffer(4));
@@ -132,12 +153,14 @@ export interface MachineOptions {
   readonly instructions: InstructionSet;
   /** Whether 256-bit code may be tried; `true`: it must be what is taken. */
   readonly wide: "auto" | boolean;
+  /** Finds the best of what there is, by running kernels; called when the first one is needed. */
+  readonly calibrate: (input: CalibrationInput) => Candidate;
 }
 
 /** Puts the kernels into a backend's memory, where {@link machine} finds them while the backend is active. */
 export async function installMachine(
   backend: BackendWasm,
-  { instructions, wide }: MachineOptions,
+  { instructions, wide, calibrate }: MachineOptions,
 ): Promise<Machine> {
   const heap = heapOf(backend.wasm);
   const { memory } = heap;

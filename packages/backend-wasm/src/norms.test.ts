@@ -1,6 +1,13 @@
-import { layerNormCases, rmsNormCases, testKernel, useBackend } from "@heddle/conformance";
-import { layerNormOperation, rmsNormOperation } from "@heddle/core";
-import { describe } from "vitest";
+import {
+  drawParameter,
+  expectGradients,
+  layerNormCases,
+  rmsNormCases,
+  testKernel,
+  useBackend,
+} from "@heddle/conformance";
+import { layerNorm, layerNormOperation, rmsNorm, rmsNormOperation } from "@heddle/core";
+import { describe, it } from "vitest";
 import { layerNormWasm, rmsNormWasm } from "./norms.ts";
 import { variants } from "./variants.fixture.ts";
 import { wasm } from "./wasm.ts";
@@ -9,4 +16,16 @@ describe.each(variants)("norms on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(layerNormOperation, layerNormWasm, layerNormCases);
   testKernel(rmsNormOperation, rmsNormWasm, rmsNormCases);
+
+  it("have the gradients that differences give", async () => {
+    const [x, weight, bias] = [
+      drawParameter("x", [19, 13]),
+      drawParameter("weight", [13]),
+      drawParameter("bias", [13]),
+    ];
+    const call = () => ({ x: x.tensor(), weight: weight.tensor() });
+    await expectGradients(() => layerNorm({ ...call(), bias: bias.tensor() }), [x, weight, bias]);
+    await expectGradients(() => rmsNorm(call()), [x, weight]);
+    for (const parameter of [x, weight, bias]) parameter.dispose();
+  });
 });

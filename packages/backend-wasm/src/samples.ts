@@ -1,14 +1,22 @@
-/** Small calls of the kernels that most time is spent in: to warm them, to compare two builds, to choose a tile. */
+/** Small calls of every kernel: to warm them, to compare two builds, to choose a tile. */
 import { causal, full } from "@heddle/attention";
 import type { AttentionCall } from "@heddle/attention";
 import { activations, randomStream } from "@heddle/core";
-import type { Kernel } from "@heddle/core";
+import type { AdamWCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { activate } from "./activation.ts";
 import { attentionWasm } from "./attention.ts";
 import { linearWasm, panels } from "./linear.ts";
+import { adamwWasm } from "./adamw.ts";
+import { crossEntropyWasm } from "./cross-entropy.ts";
+import { dropoutWasm } from "./dropout.ts";
+import { embeddingWasm } from "./embedding.ts";
+import { matmulWasm } from "./matmul.ts";
 import { layerNormWasm, rmsNormWasm } from "./norms.ts";
+import { residualWasm } from "./residual.ts";
+import { rotaryWasm } from "./rotary.ts";
+import { sliceWasm, transposeWasm } from "./shape.ts";
 
 const drawn = (path: string, ...shape: number[]): Tensor =>
   tf.tensor(randomStream({ seed: 1, path }).normals(shape.reduce((a, b) => a * b, 1)), shape);
@@ -27,6 +35,8 @@ export interface SampleCalls {
   readonly weight: Tensor;
   readonly bias: Tensor;
   readonly attention: readonly AttentionCall[];
+  /** Row numbers of `weight`. */
+  readonly ids: Tensor;
 }
 
 /** Drawn inputs for {@link sampleResults}. */
@@ -43,25 +53,50 @@ export function sampleInputs(): { readonly calls: SampleCalls; dispose(): void }
     weight: drawn("weight", 64, 64),
     bias: drawn("bias", 64),
     attention: [call(70, 70, "a"), call(1, 70, "b")],
+    ids: tf.tensor1d([3, 60, 3], "int32"),
   };
-  const { x, weight, bias, attention } = calls;
-  const tensors = [...x, weight, bias, ...attention.flatMap(({ q, k, v }) => [q, k, v])];
+  const { x, weight, bias, attention, ids } = calls;
+  const tensors = [...x, weight, bias, ids, ...attention.flatMap(({ q, k, v }) => [q, k, v])];
   // Nothing around may free them: the first kernel may run inside any scope.
   tensors.forEach((tensor) => tf.keep(tensor));
   return { calls, dispose: () => tf.dispose(tensors) };
 }
 
+const adamwSample = (weight: Tensor): AdamWCall => ({
+  value: weight,
+  gradient: weight,
+  mean: weight,
+  square: tf.square(weight),
+  step: 1,
+  learningRate: 0.1,
+  beta1: 0.9,
+  beta2: 0.99,
+  epsilon: 1e-8,
+  weightDecay: 0.1,
+});
+
 /** What the kernels make of them. */
-export function sampleResults({ x, weight, bias, attention }: SampleCalls): Tensor[] {
+export function sampleResults({ x, weight, bias, attention, ids }: SampleCalls): Tensor[] {
+  const [rows] = x as [Tensor];
+  const { q } = attention[0]!;
   const packed = { kind: "packed", packing: panels, layout: "linear", shape: weight.shape } as const;
   const values = panels.pack(weight, "linear");
   return [
-    ...x.flatMap((rows) => [
-      ...both(linearWasm, { x: rows, weight, bias, activation: "gelu" }),
-      ...both(linearWasm, { x: rows, weight: { ...packed, values }, bias }, false),
+    ...x.flatMap((some) => [
+      ...both(linearWasm, { x: some, weight, bias, activation: "gelu" }),
+      ...both(linearWasm, { x: some, weight: { ...packed, values }, bias }, false),
     ]),
-    ...both(layerNormWasm, { x: x[0]!, weight: bias, bias }),
-    ...both(rmsNormWasm, { x: x[0]!, weight: bias }),
+    ...both(matmulWasm, { a: q, b: q, transposeB: true }),
+    ...both(layerNormWasm, { x: rows, weight: bias, bias }),
+    ...both(rmsNormWasm, { x: rows, weight: bias }),
+    ...both(residualWasm, { x: rows, y: bias }),
+    ...both(dropoutWasm, { x: rows, rate: 0.5, address: { seed: 1 } }),
+    ...both(embeddingWasm, { table: weight, ids }),
+    ...both(rotaryWasm, { x: q, positions: Int32Array.from({ length: q.shape[2]! }, (_, i) => i) }),
+    ...both(transposeWasm, { x: q, order: [0, 2, 1, 3] }),
+    ...both(sliceWasm, { x: q, axis: 2, begin: 1, size: 60 }),
+    ...both(crossEntropyWasm, { logits: rows, labels: new Int32Array(rows.shape[0]!).fill(5) }),
+    ...(adamwWasm.forward(adamwSample(weight), { differentiating: false }).output as Tensor[]),
     ...activations.flatMap((kind) => [activate(kind, weight), activate(kind, weight, weight)]),
     ...attention.flatMap((call) => both(attentionWasm, call)),
   ];

@@ -1,5 +1,6 @@
 /// <reference types="vite/client" />
-import { activeBackend, startBackend } from "@heddle/core";
+import { attention, slidingWindow } from "@heddle/attention";
+import { activeBackend, explainRun, linear, randomStream, startBackend, withKernels } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import simd from "@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-simd.wasm?url";
 import { afterEach, describe, expect, it } from "vitest";
@@ -41,6 +42,37 @@ describe("wasm in a page", () => {
     const backend = await startBackend(wasm({ wasm: simd }));
     expect(backend.name).toBe("wasm");
     expect(await product()).toEqual(expected);
+    expect(backend.memory().tensors).toBe(0);
+  });
+
+  it("runs our own kernels, which give what the references give", async () => {
+    const backend = await startBackend(wasm({ wasm: simd }));
+    const drawn = (path: string, ...shape: number[]): tf.Tensor =>
+      tf.tensor(randomStream({ seed: 2, path }).normals(shape.reduce((a, b) => a * b, 1)), shape);
+    const [x, weight] = [drawn("x", 37, 50), drawn("weight", 70, 50)];
+    const [q, k, v] = ["q", "k", "v"].map((name) => drawn(name, 1, 2, 90, 24)) as [
+      tf.Tensor,
+      tf.Tensor,
+      tf.Tensor,
+    ];
+    const both = (): tf.Tensor[] => [
+      linear({ x, weight, activation: "gelu" }),
+      attention({ q, k, v, pattern: slidingWindow({ before: 30, after: 5 }) }),
+    ];
+    const run = explainRun(() => tf.tidy(both));
+    expect(run.choices.map(({ explanation }) => explanation.kernel)).toEqual([
+      "linear.f32.wasm.panels",
+      "attention.f32.wasm.tile24x64",
+    ]);
+    const references = { linear: "linear.reference", attention: "attention.reference" };
+    const expectedValues = withKernels(references, () => tf.tidy(both));
+    for (const [i, tensor] of run.value.entries()) {
+      const [found, wanted] = [await tensor.data<"float32">(), await expectedValues[i]!.data<"float32">()];
+      const largest = found.reduce((most, one, at) => Math.max(most, Math.abs(one - wanted[at]!)), 0);
+      expect(largest).toBeLessThan(1e-5);
+    }
+    expect(backend.description).toContain("128 bits wide (only Node lets a program set V8's flags)");
+    tf.dispose([x, weight, q, k, v, run.value, expectedValues]);
     expect(backend.memory().tensors).toBe(0);
   });
 

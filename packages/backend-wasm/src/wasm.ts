@@ -4,15 +4,25 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { KernelBackend } from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { activationWasm } from "./activation.ts";
+import { adamwWasm } from "./adamw.ts";
 import { attentionWasm } from "./attention.ts";
 import { cacheWriteWasm } from "./cache-write.ts";
+import { calibrate } from "./calibrate.ts";
+import { crossEntropyWasm } from "./cross-entropy.ts";
+import { embeddingWasm } from "./embedding.ts";
 import { supportedInstructions } from "./instruction-set.ts";
 import type { InstructionSet } from "./instruction-set.ts";
 import { linearWasm, panels } from "./linear.ts";
 import { loadQuietly } from "./load-quietly.ts";
+import { matmulWasm } from "./matmul.ts";
 import { layerNormWasm, rmsNormWasm } from "./norms.ts";
 import { installMachine, uninstallMachine } from "./machine.ts";
 import type { Machine } from "./machine.ts";
+import { dropoutWasm } from "./dropout.ts";
+import { residualWasm } from "./residual.ts";
+import { rotaryWasm } from "./rotary.ts";
+import { sliceWasm, transposeWasm } from "./shape.ts";
+import { shareClones } from "./share-clones.ts";
 
 /** What `wasm` takes. */
 export interface WasmOptions {
@@ -41,11 +51,20 @@ export interface WasmOptions {
 /** One for each operation that has its own. */
 const own: readonly AnyKernel[] = [
   activationWasm,
+  adamwWasm,
   attentionWasm,
   cacheWriteWasm,
+  crossEntropyWasm,
+  dropoutWasm,
+  embeddingWasm,
   layerNormWasm,
   linearWasm,
+  matmulWasm,
+  residualWasm,
   rmsNormWasm,
+  rotaryWasm,
+  sliceWasm,
+  transposeWasm,
 ];
 
 const BINARY = "tfjs-backend-wasm-simd.wasm";
@@ -116,7 +135,12 @@ async function start(options: WasmOptions): Promise<StartedBackend> {
       },
     );
   }
-  const machine = await installMachine(engine, { instructions: simd === "auto" ? supported : simd, wide });
+  shareClones();
+  const machine = await installMachine(engine, {
+    instructions: simd === "auto" ? supported : simd,
+    wide,
+    calibrate,
+  });
   return {
     engine,
     kernels: [...kernels, ...own],

@@ -1,5 +1,3 @@
-import * as tf from "@tensorflow/tfjs-core";
-import type { Tensor } from "@tensorflow/tfjs-core";
 import {
   and,
   bigBird,
@@ -16,14 +14,14 @@ import {
   variables,
 } from "@heddle/attention";
 import type { AttentionCall, AttentionPattern, NumberNode } from "@heddle/attention";
-import { randomStream } from "@heddle/core";
 import { patternSamples } from "./pattern-samples.ts";
 import { drawAttributes } from "./random-attention.ts";
 import type { AttentionSizes } from "./random-attention.ts";
 import { randomModifier } from "./random-modifier.ts";
+import { drawn } from "./drawn.ts";
 import type { KernelCase } from "./test-kernel.ts";
 
-type Settings = Pick<AttentionCall, "queryOffset" | "keyLength" | "scale">;
+type Settings = Pick<AttentionCall, "queryOffset" | "keyLength" | "scale" | "dropout">;
 
 interface Drawn extends Partial<AttentionSizes>, Settings {
   readonly name: string;
@@ -37,7 +35,8 @@ interface Drawn extends Partial<AttentionSizes>, Settings {
   readonly differentiable?: boolean;
 }
 
-function draw({ name: _, pattern, size = 1, queryOffset, keyLength, scale, ...rest }: Drawn): AttentionCall {
+function draw(settings: Drawn): AttentionCall {
+  const { name: _, pattern, size = 1, queryOffset, keyLength, scale, dropout, ...rest } = settings;
   const { modifiers, tables = {}, differentiable: _differentiable, ...sizes } = rest;
   const {
     batch = 1,
@@ -48,26 +47,23 @@ function draw({ name: _, pattern, size = 1, queryOffset, keyLength, scale, ...re
     width = 8,
     valueWidth = width,
   } = sizes;
-  const drawn = (path: string, ...shape: number[]): Tensor =>
-    tf.tensor(randomStream({ seed: 4, path }).normals(shape.reduce((a, b) => a * b, 1)), shape);
   return {
-    q: tf.mul(drawn("q", batch, heads, queries, width), size),
-    k: drawn("k", batch, keyHeads, keys, width),
-    v: drawn("v", batch, keyHeads, keys, valueWidth),
+    q: drawn("q", [batch, heads, queries, width], { scale: size }),
+    k: drawn("k", [batch, keyHeads, keys, width]),
+    v: drawn("v", [batch, keyHeads, keys, valueWidth]),
     pattern,
     attributes: drawAttributes(batch, queries, keyLength ?? keys),
     ...(queryOffset !== undefined && { queryOffset }),
     ...(keyLength !== undefined && { keyLength }),
     ...(scale !== undefined && { scale }),
+    ...(dropout && { dropout }),
     ...(modifiers && {
       modifiers: modifiers.map((score) => ({
         kind: "modifier" as const,
         name: "drawn",
         options: {},
         score,
-        tables: Object.fromEntries(
-          Object.entries(tables).map(([name, shape]) => [name, drawn(name, ...shape)]),
-        ),
+        tables: Object.fromEntries(Object.entries(tables).map(([name, shape]) => [name, drawn(name, shape)])),
       })),
     }),
   };
@@ -142,6 +138,22 @@ const cases: readonly Drawn[] = [
     queries: 320,
     heads: 2,
   },
+  {
+    name: "dropout",
+    pattern: causal(),
+    batch: 2,
+    queries: 67,
+    dropout: { rate: 0.3, address: { seed: 7, step: 2 } },
+  },
+  {
+    name: "dropout, keys in steps",
+    pattern: dilated({ window: { before: 20 }, dilation: 3 }),
+    queries: 150,
+    heads: 3,
+    dropout: { rate: 0.6, address: { seed: 1, path: "h.0" } },
+    modifiers: [softCap({ cap: 3 }).score],
+  },
+  { name: "dropout of nothing", pattern: full(), queries: 9, dropout: { rate: 0, address: { seed: 1 } } },
   { name: "soft cap", pattern: causal(), size: 10, modifiers: [softCap({ cap: 2 }).score] },
   {
     name: "a bias by head and distance",
@@ -181,7 +193,7 @@ const cases: readonly Drawn[] = [
   })),
 ];
 
-/** Calls of `attentionOperation` for the kernels of every backend, without dropout. */
+/** Calls of `attentionOperation` for the kernels of every backend. */
 export const attentionCases: readonly KernelCase<AttentionCall>[] = cases.map((drawn) => ({
   name: drawn.name,
   make: () => draw(drawn),

@@ -1,16 +1,12 @@
 import * as tf from "@tensorflow/tfjs-core";
-import type { Tensor } from "@tensorflow/tfjs-core";
 import type { CacheWriteCall } from "@heddle/attention";
-import { randomStream } from "@heddle/core";
+import { drawn } from "./drawn.ts";
 import type { KernelCase } from "./test-kernel.ts";
-
-const drawn = (path: string, ...shape: number[]): Tensor =>
-  tf.tensor(randomStream({ seed: 8, path }).normals(shape.reduce((a, b) => a * b, 1)), shape);
 
 const written =
   (shape: readonly number[], length: number, slots: readonly number[]) => (): CacheWriteCall => {
     const [batch, heads, , width] = shape as [number, number, number, number];
-    return { buffer: drawn("buffer", ...shape), rows: drawn("rows", batch, heads, length, width), slots };
+    return { buffer: drawn("buffer", shape), rows: drawn("rows", [batch, heads, length, width]), slots };
   };
 
 /** Calls of `cacheWriteOperation` for the kernels of every backend. */

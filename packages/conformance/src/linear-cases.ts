@@ -1,7 +1,6 @@
-import * as tf from "@tensorflow/tfjs-core";
-import type { Tensor } from "@tensorflow/tfjs-core";
-import { activeBackend, randomStream } from "@heddle/core";
+import { activeBackend } from "@heddle/core";
 import type { Activation, LinearCall, MatrixLayout } from "@heddle/core";
+import { drawn } from "./drawn.ts";
 import type { KernelCase } from "./test-kernel.ts";
 
 interface LinearShape {
@@ -15,12 +14,6 @@ interface LinearShape {
   readonly packed?: boolean;
 }
 
-const drawn = (path: string, shape: readonly number[], scale = 1): Tensor =>
-  tf.mul(
-    tf.tensor(randomStream({ seed: 11, path }).normals(shape.reduce((a, b) => a * b, 1)), [...shape]),
-    scale,
-  );
-
 function callOf({
   rows,
   into,
@@ -30,7 +23,9 @@ function callOf({
   activation,
   packed,
 }: LinearShape): LinearCall {
-  const weight = drawn("weight", layout === "linear" ? [out, into] : [into, out], 1 / Math.sqrt(into));
+  const weight = drawn("weight", layout === "linear" ? [out, into] : [into, out], {
+    scale: 1 / Math.sqrt(into),
+  });
   const packing = packed ? activeBackend()?.packing : undefined;
   return {
     x: drawn("x", [...rows, into]),

@@ -1,11 +1,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { randomStream } from "@heddle/core";
 import type { LayerNormCall, RmsNormCall } from "@heddle/core";
+import { drawn } from "./drawn.ts";
 import type { KernelCase } from "./test-kernel.ts";
-
-const drawn = (path: string, ...shape: number[]): Tensor =>
-  tf.tensor(randomStream({ seed: 12, path }).normals(shape.reduce((a, b) => a * b, 1)), shape);
 
 const shapes: readonly (readonly number[])[] = [
   [1],
@@ -24,10 +21,10 @@ interface NormInput {
 }
 
 const inputs: readonly NormInput[] = [
-  ...shapes.map((shape) => ({ name: `[${shape.join(", ")}]`, x: () => drawn("x", ...shape) })),
-  { name: "an epsilon", x: () => drawn("x", 3, 20), epsilon: 0.5 },
-  { name: "a mean far from 0", x: () => tf.add(drawn("x", 4, 50), 10) },
-  { name: "large values", x: () => tf.mul(drawn("x", 4, 50), 1e4) },
+  ...shapes.map((shape) => ({ name: `[${shape.join(", ")}]`, x: () => drawn("x", shape) })),
+  { name: "an epsilon", x: () => drawn("x", [3, 20]), epsilon: 0.5 },
+  { name: "a mean far from 0", x: () => tf.add(drawn("x", [4, 50]), 10) },
+  { name: "large values", x: () => tf.mul(drawn("x", [4, 50]), 1e4) },
   { name: "a row of one value", x: () => tf.mul(tf.ones([2, 24]), 3) },
 ];
 
@@ -37,7 +34,7 @@ export const layerNormCases: readonly KernelCase<LayerNormCall>[] = inputs.map((
   make: () => {
     const input = x();
     const width = input.shape.at(-1)!;
-    const call = { x: input, weight: drawn("weight", width), bias: drawn("bias", width) };
+    const call = { x: input, weight: drawn("weight", [width]), bias: drawn("bias", [width]) };
     return { ...call, ...(epsilon !== undefined && { epsilon }) };
   },
 }));

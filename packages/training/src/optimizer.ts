@@ -23,7 +23,10 @@ export interface Optimizer {
   readonly learningRate: Schedule;
   /** Names of the tensors that it keeps for each parameter, zeros at first. */
   readonly moments: readonly string[];
-  /** Gives the new value and the new moments, as new tensors. */
+  /**
+   * Gives the new value and the new moments, as new tensors, which may have taken the memory of the old: those are not
+   * to be read any more.
+   */
   update(call: UpdateCall): { readonly value: Tensor; readonly moments: readonly Tensor[] };
 }
 
@@ -74,6 +77,7 @@ export function adamw(options: AdamWOptions): Optimizer {
         beta2,
         epsilon,
         weightDecay: parameter.shape.length > 1 ? weightDecay : 0,
+        inPlace: true,
       });
       return { value, moments: [mean, square] };
     },

@@ -22,6 +22,11 @@ export interface AdamWCall {
   readonly epsilon: number;
   /** Share of the value that a learning rate of 1 takes off in each step. */
   readonly weightDecay: number;
+  /**
+   * Gives up value, mean and square: a kernel may write the new ones over those that nothing else shares. They are then
+   * to be disposed, not read. @default false
+   */
+  readonly inPlace?: boolean;
 }
 
 /** The operation behind `adamwStep`. Its results are the new value, mean and square. */
@@ -50,7 +55,10 @@ export const adamwOperation: Operation<AdamWCall, Tensor[]> = defineOperation<Ad
   },
 });
 
-/** One step of AdamW, https://arxiv.org/abs/1711.05101, in PyTorch's form: [value, mean, square], new tensors. */
+/**
+ * One step of AdamW, https://arxiv.org/abs/1711.05101, in PyTorch's form: new tensors [value, mean, square], which have
+ * the memory of the old where those are given up.
+ */
 export function adamwStep(call: AdamWCall): [Tensor, Tensor, Tensor] {
   return run(adamwOperation, call) as [Tensor, Tensor, Tensor];
 }

@@ -8,7 +8,8 @@ import { defineModel } from "../define-model.ts";
 import { attentionOf } from "../model.ts";
 import type { ModelFamily, Network } from "../model.ts";
 import { bertQuirks, completeBertConfig, plainBertSwap, readBertConfig, writeBertConfig } from "./config.ts";
-import type { BertConfig, BertOptions, EncoderConfig } from "./config.ts";
+import type { BertConfig, BertOptions } from "./config.ts";
+import type { EncoderConfig } from "./encoder-config.ts";
 
 /** What a layer reads of the config. */
 export type BertLayerConfig = Pick<

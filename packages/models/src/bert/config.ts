@@ -1,63 +1,15 @@
 import { full } from "@heddle/attention";
 import { checkFields, checkOneOf, reject } from "@heddle/core";
-import type { Activation } from "@heddle/core";
 import { learned } from "@heddle/positions";
 import * as v from "valibot";
 import { oneOf, readJson } from "../config.ts";
-import type { CheckpointQuirks, ModelConfig, PlainSwap, Swap } from "../model.ts";
+import type { CheckpointQuirks, PlainSwap } from "../model.ts";
 import { checkEncoder, encoderKeys, readEncoder, writeEncoder } from "./encoder-config.ts";
-
-/** Config of BERT and its kin; the Hugging Face key stands behind each name. */
-export interface EncoderConfig extends ModelConfig {
-  /** `type_vocab_size` */
-  readonly tokenTypes: number;
-  /** `intermediate_size` */
-  readonly innerWidth: number;
-  /** `hidden_act` */
-  readonly activation: Activation;
-  /** `layer_norm_eps` */
-  readonly epsilon: number;
-  /** `hidden_dropout_prob` */
-  readonly dropout: number;
-  /** `attention_probs_dropout_prob` */
-  readonly attentionDropout: number;
-  readonly pooler: boolean;
-  readonly head: "mlm" | "none";
-}
+import type { EncoderConfig, EncoderOptions } from "./encoder-config.ts";
 
 /** Config of a BERT. */
 export interface BertConfig extends EncoderConfig {
   readonly nextSentence: boolean;
-}
-
-/** What BERT and its kin take. */
-export interface EncoderOptions extends Swap {
-  /** Number of token ids (`vocab_size`). */
-  readonly vocabularySize: number;
-  /** Greatest number of tokens (`max_position_embeddings`). @default 512 */
-  readonly maxLength?: number;
-  /** `hidden_size` */
-  readonly width: number;
-  /** `num_hidden_layers` */
-  readonly layers: number;
-  /** Attention heads, which divide the width (`num_attention_heads`). */
-  readonly heads: number;
-  /** Segments that a token can belong to. @default 2 */
-  readonly tokenTypes?: number;
-  /** @default 4 width */
-  readonly innerWidth?: number;
-  /** @default "gelu" */
-  readonly activation?: Activation;
-  /** @default 1e-12 */
-  readonly epsilon?: number;
-  /** @default 0 */
-  readonly dropout?: number;
-  /** Of the attention probabilities. @default dropout */
-  readonly attentionDropout?: number;
-  /** Whether the first token's state goes through a dense layer with tanh, as `pooled`. @default true */
-  readonly pooler?: boolean;
-  /** Whether there are logits of masked language modelling. @default "mlm" */
-  readonly head?: "mlm" | "none";
 }
 
 /** What `bert` takes. */

@@ -5,7 +5,55 @@ import * as v from "valibot";
 import { activationName } from "../activation-names.ts";
 import { between, integer, only, rate } from "../config.ts";
 import { checkSizes } from "../model.ts";
-import type { EncoderConfig } from "./config.ts";
+import type { ModelConfig, Swap } from "../model.ts";
+
+/** Config of BERT and its kin; the Hugging Face key stands behind each name. */
+export interface EncoderConfig extends ModelConfig {
+  /** `type_vocab_size` */
+  readonly tokenTypes: number;
+  /** `intermediate_size` */
+  readonly innerWidth: number;
+  /** `hidden_act` */
+  readonly activation: Activation;
+  /** `layer_norm_eps` */
+  readonly epsilon: number;
+  /** `hidden_dropout_prob` */
+  readonly dropout: number;
+  /** `attention_probs_dropout_prob` */
+  readonly attentionDropout: number;
+  readonly pooler: boolean;
+  readonly head: "mlm" | "none";
+}
+
+/** What BERT and its kin take. */
+export interface EncoderOptions extends Swap {
+  /** Number of token ids (`vocab_size`). */
+  readonly vocabularySize: number;
+  /** Greatest number of tokens (`max_position_embeddings`). @default 512 */
+  readonly maxLength?: number;
+  /** `hidden_size` */
+  readonly width: number;
+  /** `num_hidden_layers` */
+  readonly layers: number;
+  /** Attention heads, which divide the width (`num_attention_heads`). */
+  readonly heads: number;
+  /** Segments that a token can belong to. @default 2 */
+  readonly tokenTypes?: number;
+  /** @default 4 width */
+  readonly innerWidth?: number;
+  /** @default "gelu" */
+  readonly activation?: Activation;
+  /** @default 1e-12 */
+  readonly epsilon?: number;
+  /** @default 0 */
+  readonly dropout?: number;
+  /** Of the attention probabilities. @default dropout */
+  readonly attentionDropout?: number;
+  /** Whether the first token's state goes through a dense layer with tanh, as `pooled`. @default true */
+  readonly pooler?: boolean;
+  /** Whether there are logits of masked language modelling. @default "mlm" */
+  readonly head?: "mlm" | "none";
+}
 
 /** The keys of config.json that BERT and its kin share. */
 export interface EncoderKeys extends v.ObjectEntries {

@@ -1,0 +1,28 @@
+import { drawParameter, embeddingCases, expectGradients, testKernel, useBackend } from "@heddle/conformance";
+import { embedding, embeddingOperation } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import { describe, expect, it } from "vitest";
+import { embeddingWasm } from "./embedding.ts";
+import { variants } from "./variants.fixture.ts";
+import { wasm } from "./wasm.ts";
+
+describe.each(variants)("embedding on wasm %j", (options) => {
+  useBackend(wasm(options));
+  testKernel(embeddingOperation, embeddingWasm, embeddingCases, { forward: 0, gradient: 1e-6 });
+
+  it("has the gradient that differences give, ids repeating", async () => {
+    const table = drawParameter("table", [5, 7]);
+    const ids = tf.tensor2d([3, 0, 3, 1, 3, 0], [2, 3], "int32");
+    await expectGradients(() => embedding(table.tensor(), ids), [table]);
+    ids.dispose();
+    table.dispose();
+  });
+
+  it.each([-1, 4, 2 ** 31 - 1])("refuses the id %s, which would be beside the table", (id) => {
+    tf.tidy(() => {
+      expect(() => embedding(tf.ones([4, 2]), tf.tensor1d([0, id], "int32"))).toThrow(
+        `embedding: ids must be from 0 to 3, got ${id}`,
+      );
+    });
+  });
+});

@@ -1,0 +1,38 @@
+import { embeddingOperation, kernel, reject } from "@heddle/core";
+import type { EmbeddingCall, Kernel } from "@heddle/core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { machine } from "./machine.ts";
+
+/** Refuses ids that the table has no row for: the kernels would read and write beside it. */
+function checkIds(ids: Tensor, rows: number): void {
+  const { address, memory } = machine();
+  const values = new Int32Array(memory.buffer, address(ids), ids.size);
+  for (const id of values) if (id < 0 || id >= rows) reject("embedding: ids", `be from 0 to ${rows - 1}`, id);
+}
+
+/** Rows copied; their gradients added by blocks of the table, in the order of the ids. */
+export const embeddingWasm: Kernel<EmbeddingCall> = kernel(embeddingOperation, {
+  name: "embedding.f32.wasm.rows",
+  backend: "wasm",
+  unsupported: () => [],
+  needs: [],
+  forward({ table, ids }) {
+    const { address, output, run } = machine();
+    const [rows, width] = table.shape as [number, number];
+    checkIds(ids, rows);
+    const y = output([...ids.shape, width]);
+    run("embedding", [...[table, ids, y].map(address), rows, width, ids.size]);
+    // The ids are no differentiable input, so they are saved here.
+    return { output: y, saved: [ids] };
+  },
+  gradient: ({ call: { table }, saved, dy }) => ({
+    table: () => {
+      const { address, output, run } = machine();
+      const [rows, width] = table.shape as [number, number];
+      const ids = saved[0]!;
+      const dtable = output([rows, width]);
+      run("embedding_gradient", [...[dy, ids, dtable].map(address), rows, width, ids.size]);
+      return dtable;
+    },
+  }),
+});
