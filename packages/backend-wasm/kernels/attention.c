@@ -13,7 +13,7 @@ typedef struct {
 
 INLINE Own take_own(const AttentionTask *t, float **at) {
   Own own;
-  own.scorer = take_scorer(t, at, t->queries >= PACKED_FROM);
+  own.scorer = take_scorer(t, at, t->packs_keys);
   own.sums = take(at, QUERIES * padded(t->e));
   own.most = take(at, QUERIES);
   own.total = take(at, QUERIES);
@@ -127,7 +127,7 @@ INLINE void attend(const AttentionTask *t, const Plan *plan, int part, const Own
   for (int at = plan->first[number]; at < plan->first[number + 1]; at++) {
     Tile tile = plan->tiles[at];
     Range keys = plan->keys[tile.keys];
-    if (t->queries >= PACKED_FROM)
+    if (t->packs_keys)
       tile_products(t, rows, q, queries.step * t->d, own->scorer.k + (long)tile.keys * KEYS * t->d, t->d,
                     own->scorer.zeros, scores);
     else
@@ -182,7 +182,7 @@ EXPORT(attention) void attention(const AttentionTask *t, int begin, int end, flo
     place_lookups(t, own.scorer.lookups, batch, head, 0);
     for (int part = 0; part < plans->part_count; part++) {
       const Plan *plan = plans->parts + part;
-      if (t->queries >= PACKED_FROM && (packed != key_head || packed_plan != plan))
+      if (t->packs_keys && (packed != key_head || packed_plan != plan))
         pack_head(t, plan, k, t->d, t->scale, own.scorer.k);
       packed = key_head;
       packed_plan = plan;

@@ -10,8 +10,6 @@
 /* The tile: its scores (6 KB) stay in the first cache. ../src/attention-plan.ts plans in the same sizes. */
 enum { QUERIES = 24, KEYS = 64 };
 
-/* Fewer rows than this are scored key by key, since packing the keys would cost more than the product. */
-enum { PACKED_FROM = 4 };
 
 /* Positions start + step i, i < count. */
 typedef struct {
@@ -91,6 +89,7 @@ typedef struct {
   uint32_t dropout_key0, dropout_key1; /* of the stream whose numbers are in the order of [batch, heads, queries, key_length] */
   int dropout_limit;                   /* 0: no dropout */
   float dropout_kept;
+  int packs_keys;                      /* 0: a few queries are scored key by key */
   float *stats; /* [batch, heads, queries, 2]: a row's greatest score and 1 / its sum of exponentials */
 } AttentionTask;
 

@@ -48,7 +48,12 @@ interface PassOptions {
   readonly more?: readonly Word[];
   /** Where the gradients of what the modifiers look up are added. */
   readonly gradients?: readonly Readonly<Record<string, Tensor>>[];
+  /** Whether the keys of a head are packed for the product. @default true */
+  readonly packsKeys?: boolean;
 }
+
+/** Fewer queries than this are scored key by key, since packing the keys would cost more than the product. */
+const PACKED_FROM = 4;
 
 /** Runs one of the two passes; what it takes of the heap for it is freed, whatever happens. */
 function pass(
@@ -56,7 +61,7 @@ function pass(
   owner: Machine,
   call: AttentionCall,
   [output, stats]: readonly [output: Tensor, stats: Tensor],
-  { more = [], gradients }: PassOptions = {},
+  { more = [], gradients, packsKeys = true }: PassOptions = {},
 ): void {
   const { q, k, v, scale = 1 / Math.sqrt(q.shape[3]!) } = call;
   const [batch, heads, queries, width] = q.shape as [number, number, number, number];
@@ -86,6 +91,7 @@ function pass(
       modifiers.count,
       modifiers.lookups,
       ...dropoutWords(call),
+      packsKeys ? 1 : 0,
       owner.address(stats),
       ...more,
     ]);
@@ -152,7 +158,9 @@ export const attentionWasm: Kernel<AttentionCall> = kernel(attentionOperation, {
     const output = owner.output([batch, heads, queries, call.v.shape[3]!]);
     // Parts of a head are joined by them, too.
     const stats = owner.output([batch, heads, queries, 2]);
-    pass("attention", owner, call, [output, stats]);
+    // The backward pass packs them, and its probabilities must be those of the forward pass.
+    const packsKeys = differentiating || queries >= PACKED_FROM;
+    pass("attention", owner, call, [output, stats], { packsKeys });
     return { output, ...(differentiating && { saved: [output, stats] }) };
   },
   gradient({ call, saved, dy }) {

@@ -122,6 +122,7 @@ const cases: readonly Drawn[] = [
   { name: "a capacity beyond the keys", pattern: causal(), queries: 40, keys: 90, keyLength: 40 },
   { name: "rows that see nothing", pattern: slidingWindow({ before: 2 }), queries: 60, keys: 20 },
   { name: "extreme scores", pattern: causal(), size: 1e4, queries: 40 },
+  { name: "two queries, extreme scores", pattern: full(), size: 30, queries: 2, keys: 90 },
   // Gradients that are denormal have no four digits to compare.
   { name: "scores that are denormal", pattern: full(), size: 1e-41, queries: 30, differentiable: false },
   { name: "a scale", pattern: full(), scale: -3, queries: 30 },
