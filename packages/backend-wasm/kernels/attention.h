@@ -10,7 +10,6 @@
 /* The tile: its scores (6 KB) stay in the first cache. ../src/attention-plan.ts plans in the same sizes. */
 enum { QUERIES = 24, KEYS = 64 };
 
-
 /* Positions start + step i, i < count. */
 typedef struct {
   int start, step, count;
