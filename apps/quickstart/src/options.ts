@@ -16,7 +16,7 @@ export interface Options {
 }
 
 export const usage = `npm run quickstart -- [options]
-  --steps N          training steps (300)
+  --steps N          training steps (600)
   --seed N           seed of weights, batches and sample (1)
   --backend NAME     cpu, wasm or webgpu (wasm)
   --attention JSON   attention to train with ({"name":"full"}), for example '{"name":"sliding-window","before":31}'
@@ -44,7 +44,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      steps: { type: "string", default: "300" },
+      steps: { type: "string", default: "600" },
       seed: { type: "string", default: "1" },
       backend: { type: "string", default: "wasm" },
       attention: { type: "string", default: '{"name":"full"}' },

@@ -18,7 +18,7 @@ vi.mock("./same-logits.ts", { spy: true });
 describe("readOptions", () => {
   it("has defaults and reads every flag", () => {
     expect(readOptions([])).toEqual({
-      steps: 300,
+      steps: 600,
       seed: 1,
       backend: "wasm",
       attention: { name: "full" },
