@@ -136,10 +136,10 @@ async function start(options: WasmOptions): Promise<StartedBackend> {
     );
   }
   shareClones();
-  const machine = await installMachine(engine, {
-    instructions: simd === "auto" ? supported : simd,
-    wide,
-    calibrate,
+  const instructions = simd === "auto" ? supported : simd;
+  const machine = await installMachine(engine, { instructions, wide, calibrate }).catch((error: unknown) => {
+    engine.dispose();
+    throw error;
   });
   return {
     engine,

@@ -216,6 +216,16 @@ describe("encodeBatch", () => {
       "encodeBatch: padTo must be left out with padding false, which leaves the rows as they are, got 8",
     ],
     [
+      "a side to pad without padding",
+      () => encodeBatch(wordpiece, ["a"], { padding: false, padSide: "left" }),
+      'encodeBatch: padSide must be left out with padding false, which leaves the rows as they are, got "left"',
+    ],
+    [
+      "an id to pad with without padding",
+      () => encodeBatch(wordpiece, ["a"], { padding: false, padId: 1 }),
+      "encodeBatch: padId must be left out with padding false, which leaves the rows as they are, got 1",
+    ],
+    [
       "padding without a token for it",
       () => encodeBatch(bytes, ["a", "bc"]),
       "encodeBatch: padId must be given, since the tokenizer has no padding token",

@@ -154,12 +154,13 @@ export function encodeBatch(
   if (maxLength !== Infinity) checkInteger(`${where}: maxLength`, maxLength, { min: 1 });
   else if (truncation || padding === "max-length" || stride !== undefined)
     reject(`${where}: maxLength`, "be given with truncation, stride or padding to it", undefined);
-  if (padding === false && options.padTo !== undefined)
-    reject(
-      `${where}: padTo`,
-      "be left out with padding false, which leaves the rows as they are",
-      options.padTo,
-    );
+  for (const name of ["padTo", "padId", "padSide"] as const)
+    if (padding === false && options[name] !== undefined)
+      reject(
+        `${where}: ${name}`,
+        "be left out with padding false, which leaves the rows as they are",
+        options[name],
+      );
   checkInteger(`${where}: padTo`, padTo, { min: 1 });
   if (stride !== undefined) checkInteger(`${where}: stride`, stride, { min: 0 });
   if (padId !== undefined) checkInteger(`${where}: padId`, padId, { min: 0, max: tokenizer.size - 1 });
