@@ -12,6 +12,7 @@ import type { BenchSuite } from "./suite.ts";
 const suites: Readonly<Record<string, () => Promise<BenchSuite>>> = {
   machine: async () => (await import("./suites/machine.ts")).machine(),
   operations: async () => (await import("./suites/operations.ts")).operations(),
+  kernels: async () => (await import("./suites/kernels.ts")).kernels(),
   linear: async () => (await import("./suites/linear.ts")).linear(),
   attention: async () => (await import("./suites/attention.ts")).attentionForward(),
 };
