@@ -28,7 +28,6 @@ export interface AttentionPlan {
   readonly strides: readonly [batch: number, head: number];
   /** The most ranges of keys that a part of a head has. */
   readonly keyTiles: number;
-  readonly bytes: number;
   free(): void;
 }
 
@@ -130,10 +129,9 @@ export function planAttention(machine: Machine, pattern: AttentionPattern, shape
     shape,
     plans.some((parts) => parts.some(({ tiles }) => tiles.length > 0)),
   );
-  const [{ bytes, free }, address] = place(machine, plans, pool.masks);
+  const [{ free }, address] = place(machine, plans, pool.masks);
   return {
     address,
-    bytes,
     free,
     strides: [batch === 1 ? 0 : heads, heads === 1 ? 0 : 1],
     keyTiles: Math.max(...plans.flat().map(({ keys }) => keys.length)),

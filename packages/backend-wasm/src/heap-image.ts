@@ -8,7 +8,6 @@ export interface Place {
 
 /** An image in the heap. */
 export interface LoadedImage {
-  readonly bytes: number;
   addressOf(place: Place): number;
   free(): void;
 }
@@ -35,8 +34,7 @@ export class HeapImage {
 
   /** Copies all parts into the heap. */
   load({ memory, allocate, free }: Machine): LoadedImage {
-    const bytes = Math.max(this.#bytes, 8);
-    const address = allocate(bytes);
+    const address = allocate(Math.max(this.#bytes, 8));
     for (const { part, offset } of this.#parts) {
       if (part instanceof Uint8Array) new Uint8Array(memory.buffer, address + offset, part.length).set(part);
       else {
@@ -47,6 +45,6 @@ export class HeapImage {
         }
       }
     }
-    return { bytes, addressOf: ({ offset }) => address + offset, free: () => free(address) };
+    return { addressOf: ({ offset }) => address + offset, free: () => free(address) };
   }
 }

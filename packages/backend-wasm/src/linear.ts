@@ -5,6 +5,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { activate, activationCodes } from "./activation.ts";
 import { machine, machineOf } from "./machine.ts";
 import { columnSums } from "./sums.ts";
+import { transposed } from "./transposed.ts";
 
 /** What a weight's shape and layout say: input width, output width, and whether it is [out, in]. */
 function sizesOf({
@@ -65,12 +66,10 @@ function product({ x, weight, layout, bias, activation }: Product): Tensor {
 }
 
 /** x as a matrix over its last dimension, transposed: [N, rows]. */
-function transposed(x: Tensor): Tensor {
-  const { address, output, run } = machine();
+function turned(x: Tensor): Tensor {
   const columns = x.shape.at(-1)!;
-  const y = output([columns, x.size / columns]);
-  run("transpose", [address(x), address(y), 1, x.size / columns, columns]);
-  return y;
+  const rows = x.size / columns;
+  return transposed(x, { batch: 1, rows, shape: [columns, rows] });
 }
 
 /** The product from registers, with bias and activation on the hot tile; a plain weight is packed on the way. */
@@ -96,7 +95,7 @@ export const linearWasm: Kernel<LinearCall> = kernel(linearOperation, {
       weight: () => {
         const [left, right] = layout === "linear" ? [d, x] : [x, d];
         const matrix = tf.reshape(right, [-1, right.shape.at(-1)!]);
-        return product({ x: transposed(left), weight: matrix, layout: "conv1d" });
+        return product({ x: turned(left), weight: matrix, layout: "conv1d" });
       },
       bias: () => columnSums(d),
     };

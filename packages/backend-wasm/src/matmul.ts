@@ -2,17 +2,16 @@ import { kernel, matmulOperation } from "@heddle/core";
 import type { Kernel, MatmulCall } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { machine } from "./machine.ts";
+import { transposed } from "./transposed.ts";
 
 /** Fields of the task that are those of `linear`. */
 const [NO_BIAS, PLAIN, NO_ACTIVATION] = [0, 0, 0];
 
 /** The last two dimensions swapped. */
 function swapped(x: Tensor): Tensor {
-  const { address, output, run } = machine();
   const [rows, columns] = x.shape.slice(-2) as [number, number];
-  const y = output([...x.shape.slice(0, -2), columns, rows]);
-  run("transpose", [address(x), address(y), x.size / (rows * columns), rows, columns]);
-  return y;
+  const shape = [...x.shape.slice(0, -2), columns, rows];
+  return transposed(x, { batch: x.size / (rows * columns), rows, shape });
 }
 
 /** a b over the last two dimensions. The second factor is packed in either form, the first is transposed before. */

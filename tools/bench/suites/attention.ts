@@ -2,15 +2,13 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { attention, bigBird, causal, full, slidingWindow } from "@heddle/attention";
 import type { AttentionPattern } from "@heddle/attention";
-import { wasm } from "@heddle/backend-wasm";
-import { startBackend } from "@heddle/core";
 import type { AttentionWork, Prepared } from "../../peers/peer.ts";
-import { startPeers } from "../../peers/start.ts";
 import { againstPeers } from "../against-peers.ts";
 import { setsBeyondCaches, values } from "../data.ts";
 import type { BenchCase, BenchSuite } from "../suite.ts";
+import { wasmSuiteWithPeers } from "../wasm-suite.ts";
+import type { Peers } from "../wasm-suite.ts";
 
-const THREADS = 1;
 const HEADS = 12;
 const WIDTH = 64;
 
@@ -70,28 +68,15 @@ function sparseCase(name: string, pattern: AttentionPattern): BenchCase {
   };
 }
 
-/** Starts WASM and the peers. */
-export async function attentionForward(): Promise<BenchSuite> {
-  const backend = await startBackend(wasm());
-  const peers = await startPeers(THREADS);
-  async function* cases(): AsyncGenerator<BenchCase> {
-    for (const length of [512, 2048])
-      for (const [kind, pattern] of Object.entries({ full: full(), causal: causal() })) {
-        const works = worksOf(length, kind === "causal");
-        const ours = prepareOurs(works, pattern);
-        yield await againstPeers({ name: `T ${length}, ${kind}`, works, ours, peers });
-      }
-    for (const [name, pattern] of Object.entries(sparse)) yield sparseCase(name, pattern);
-  }
-  return {
-    threads: THREADS,
-    get mode() {
-      return backend.description;
-    },
-    cases,
-    async stop() {
-      for (const peer of peers) if ("stop" in peer) await peer.stop();
-      await backend.dispose();
-    },
-  };
+async function* cases(peers: Peers): AsyncGenerator<BenchCase> {
+  for (const length of [512, 2048])
+    for (const [kind, pattern] of Object.entries({ full: full(), causal: causal() })) {
+      const works = worksOf(length, kind === "causal");
+      const ours = prepareOurs(works, pattern);
+      yield await againstPeers({ name: `T ${length}, ${kind}`, works, ours, peers });
+    }
+  for (const [name, pattern] of Object.entries(sparse)) yield sparseCase(name, pattern);
 }
+
+/** Starts WASM and the peers. */
+export const attentionForward = (): Promise<BenchSuite> => wasmSuiteWithPeers(cases);

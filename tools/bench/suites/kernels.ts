@@ -2,7 +2,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { attentionOperation, causal } from "@heddle/attention";
-import { wasm } from "@heddle/backend-wasm";
 import {
   activationOperation,
   adamwOperation,
@@ -19,13 +18,13 @@ import {
   rotaryOperation,
   run,
   sliceOperation,
-  startBackend,
   transposeOperation,
   withKernels,
 } from "@heddle/core";
 import type { Operation } from "@heddle/core";
 import { setsBeyondCaches } from "../data.ts";
 import type { BenchCase, BenchSuite } from "../suite.ts";
+import { wasmSuite } from "../wasm-suite.ts";
 
 type Draw = (part: string, ...shape: number[]) => Tensor;
 
@@ -145,14 +144,4 @@ function* cases(): Generator<BenchCase> {
 }
 
 /** Starts WASM and gives the cases. */
-export async function kernels(): Promise<BenchSuite> {
-  const backend = await startBackend(wasm());
-  return {
-    threads: 1,
-    get mode() {
-      return backend.description;
-    },
-    cases,
-    stop: () => backend.dispose(),
-  };
-}
+export const kernels = (): Promise<BenchSuite> => wasmSuite(cases);

@@ -1,15 +1,13 @@
 /** Linear layers with bias against every peer, all of them on packed weights where they have that. */
 import * as tf from "@tensorflow/tfjs-core";
-import { wasm } from "@heddle/backend-wasm";
-import { createWeights, startBackend } from "@heddle/core";
+import { createWeights } from "@heddle/core";
 import type { LinearLayer } from "@heddle/core";
 import type { LayerWork, LinearWork, Prepared } from "../../peers/peer.ts";
-import { startPeers } from "../../peers/start.ts";
 import { againstPeers } from "../against-peers.ts";
 import { setsBeyondCaches, values } from "../data.ts";
 import type { BenchCase, BenchSuite } from "../suite.ts";
-
-const THREADS = 1;
+import { wasmSuiteWithPeers } from "../wasm-suite.ts";
+import type { Peers } from "../wasm-suite.ts";
 
 interface Definition {
   readonly rows: number;
@@ -88,27 +86,14 @@ function bytesOf({ rows, widths }: Definition): number {
   return 4 * (rows * widths[0]! + floats);
 }
 
-/** Starts WASM and the peers. */
-export async function linear(): Promise<BenchSuite> {
-  const backend = await startBackend(wasm());
-  const peers = await startPeers(THREADS);
-  async function* cases(): AsyncGenerator<BenchCase> {
-    for (const [name, definition] of Object.entries(definitions)) {
-      const works = Array.from({ length: setsBeyondCaches(bytesOf(definition)) }, (_, seed) =>
-        workOf(definition, seed),
-      );
-      yield await againstPeers({ name, works, ours: prepareOurs(works), peers });
-    }
+async function* cases(peers: Peers): AsyncGenerator<BenchCase> {
+  for (const [name, definition] of Object.entries(definitions)) {
+    const works = Array.from({ length: setsBeyondCaches(bytesOf(definition)) }, (_, seed) =>
+      workOf(definition, seed),
+    );
+    yield await againstPeers({ name, works, ours: prepareOurs(works), peers });
   }
-  return {
-    threads: THREADS,
-    get mode() {
-      return backend.description;
-    },
-    cases,
-    async stop() {
-      for (const peer of peers) if ("stop" in peer) await peer.stop();
-      await backend.dispose();
-    },
-  };
 }
+
+/** Starts WASM and the peers. */
+export const linear = (): Promise<BenchSuite> => wasmSuiteWithPeers(cases);

@@ -2,19 +2,11 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { attention, causal } from "@heddle/attention";
-import { wasm } from "@heddle/backend-wasm";
-import {
-  createWeights,
-  crossEntropy,
-  embedding,
-  layerNorm,
-  linear,
-  randomStream,
-  startBackend,
-} from "@heddle/core";
+import { createWeights, crossEntropy, embedding, layerNorm, linear, randomStream } from "@heddle/core";
 import type { LinearLayer } from "@heddle/core";
 import { setsBeyondCaches } from "../data.ts";
 import type { BenchCase, BenchSuite } from "../suite.ts";
+import { wasmSuite } from "../wasm-suite.ts";
 
 type Make = (shape: readonly number[], name: string) => Tensor;
 type Inputs = Readonly<Record<string, Tensor>>;
@@ -143,14 +135,4 @@ function* cases(): Generator<BenchCase> {
 }
 
 /** Starts WASM and gives the cases. */
-export async function operations(): Promise<BenchSuite> {
-  const backend = await startBackend(wasm());
-  return {
-    threads: 1,
-    get mode() {
-      return backend.description;
-    },
-    cases,
-    stop: () => backend.dispose(),
-  };
-}
+export const operations = (): Promise<BenchSuite> => wasmSuite(cases);
