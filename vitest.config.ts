@@ -72,6 +72,7 @@ export default defineConfig({
             "@tensorflow/tfjs-core",
             "@tensorflow/tfjs-backend-cpu",
             "@tensorflow/tfjs-backend-wasm",
+            "@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm.js",
             "@tensorflow/tfjs-backend-webgpu",
           ],
         },

@@ -27,8 +27,12 @@ const flags = [
   // Loop strength reduction turns the accumulators' addresses into so many variables that V8 spills.
   "-mllvm",
   "-disable-lsr",
+  // Without it LLVM takes it that nothing else writes to memory, and may write back what it did not change.
+  "-matomics",
   "-Wl,--no-entry",
   "-Wl,--import-memory",
+  // A maximum, since a shared memory has one: the package sets the bit that says shared.
+  "-Wl,--max-memory=4294967296",
   // Emitted modules are called through it.
   "-Wl,--import-table",
   "-Wl,--strip-all",

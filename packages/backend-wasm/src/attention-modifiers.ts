@@ -34,11 +34,9 @@ function slotOf(machine: Machine, score: Modifier["score"]): Slot {
     known.push(slot!);
     return slot!;
   }
-  const { bytes, layout } = emitModifier(score);
-  const { memory, table } = machine;
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
-  const number = known.length < GREATEST_MODIFIERS ? table.grow(FUNCTIONS.length) : known.shift()!.number;
-  FUNCTIONS.forEach((name, i) => table.set(number + i, exports[name]));
+  const { bytes, layout } = emitModifier(score, { sharedMemory: machine.sharedMemory });
+  const freed = known.length < GREATEST_MODIFIERS ? undefined : known.shift()!.number;
+  const number = machine.link(new WebAssembly.Module(bytes), FUNCTIONS, freed);
   const slot = { score, layout, number };
   known.push(slot);
   return slot;

@@ -24,15 +24,15 @@ function wideCandidate({ narrow, binary, imports, use }: CalibrationInput): Cand
       tf.dispose(results);
       return values;
     };
-    const wide = widened(binary, imports, (exports): Candidate => {
-      const candidate = { code: exports as Code, tile: WIDE_TILE, wide: true };
+    const wide = widened(binary, imports, (exports, module): Candidate => {
+      const candidate = { code: exports as Code, module, tile: WIDE_TILE, wide: true };
       use(candidate);
       const end = performance.now() + WARM_UP;
       while (performance.now() < end) tf.dispose(tf.tidy(() => sampleResults(inputs.calls)));
       return candidate;
     });
     const found = run();
-    use({ code: narrow, tile: WIDE_TILE, wide: false });
+    use({ ...narrow, tile: WIDE_TILE, wide: false });
     if (!sameBits(found, run())) throw new Error("its results differ from those of 128-bit code");
     return wide;
   } finally {
@@ -50,7 +50,7 @@ function sameBits(left: readonly Float32Array[], right: readonly Float32Array[])
 /** The fastest of the candidates, by measurement. The caller uses what it gives. */
 export function calibrate(input: CalibrationInput): Candidate {
   return withoutTape(() => {
-    const candidates: Candidate[] = NARROW_TILES.map((tile) => ({ code: input.narrow, tile, wide: false }));
+    const candidates: Candidate[] = NARROW_TILES.map((tile) => ({ ...input.narrow, tile, wide: false }));
     let narrowBecause = "not asked for";
     if (input.wide !== false)
       try {

@@ -4,15 +4,22 @@
 export type InstructionSet = "plain" | "relaxed";
 
 /**
- * A module with one function, in hexadecimal: its type, the function, and its code, which is
- * `i32.const 2; i8x16.splat; i32.const 2; i8x16.splat; i8x16.relaxed_swizzle; drop`.
+ * Modules with one function, in hexadecimal: its type, the function, and its code, which for `relaxed` is
+ * `i32.const 2; i8x16.splat; i32.const 2; i8x16.splat; i8x16.relaxed_swizzle; drop`, and for `plain` has one splat.
  */
-const RELAXED_PROBE = "0061736d01000000 010401600000 03020100 0a10010e00 4102fd0f4102fd0ffd80021a0b";
+const PROBES: Readonly<Record<InstructionSet, string>> = {
+  relaxed: "0061736d01000000 010401600000 03020100 0a10010e00 4102fd0f4102fd0ffd80021a0b",
+  plain: "0061736d01000000 010401600000 03020100 0a09010700 4102fd0f1a0b",
+};
 
-/** The best that the engine validates. */
-export function supportedInstructions(): InstructionSet {
-  const bytes = RELAXED_PROBE.match(/\w\w/g)!.map((byte) => parseInt(byte, 16));
-  return WebAssembly.validate(Uint8Array.from(bytes)) ? "relaxed" : "plain";
+function validates(probe: string): boolean {
+  const bytes = probe.match(/\w\w/g)!.map((byte) => parseInt(byte, 16));
+  return WebAssembly.validate(Uint8Array.from(bytes));
+}
+
+/** The best that the engine validates; undefined without SIMD. */
+export function supportedInstructions(): InstructionSet | undefined {
+  return (["relaxed", "plain"] as const).find((instructions) => validates(PROBES[instructions]));
 }
 
 /** The kernels compiled for an instruction set; each is a module of its own, so that only one is loaded. */

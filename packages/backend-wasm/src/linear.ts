@@ -20,9 +20,10 @@ function sizesOf({
 export const panels: Packing = {
   name: "f32.panels",
   pack(weight, layout) {
-    const { address, output, run, tile } = machine();
+    const { address, notePacked, output, run, tile } = machine();
     const [into, out, turned] = sizesOf({ shape: weight.shape, layout });
     const values = output([Math.ceil(out / tile.columns) * tile.columns * into]);
+    notePacked(values);
     run("pack", [address(weight), address(values), into, out, turned, tile.columns]);
     return values;
   },

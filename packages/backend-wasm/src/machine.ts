@@ -5,6 +5,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { kernelBinary } from "./instruction-set.ts";
 import type { InstructionSet } from "./instruction-set.ts";
+import type { Pool } from "./pool.ts";
+import { withSharedMemory } from "./shared-memory.ts";
 
 /** What kernels for the operations are written against. */
 export interface Machine {
@@ -15,8 +17,22 @@ export interface Machine {
   readonly choice: Candidate | undefined;
   /** tfjs's memory, which the kernels share. */
   readonly memory: WebAssembly.Memory;
-  /** The table through which the kernels call emitted modules. */
-  readonly table: WebAssembly.Table;
+  /** Whether threads share it: modules must import it as such. */
+  readonly sharedMemory: boolean;
+  /** Threads that share out the work. */
+  readonly threads: number;
+  /**
+   * Puts functions of a module, which imports `env.memory`, where the kernels can call them, on all threads.
+   * @param at Number of the first function whose place they take. @default new places
+   * @returns Number of the first.
+   */
+  link(module: WebAssembly.Module, names: readonly string[], at?: number): number;
+  /** Counts a tensor among the packed weights as long as it lives. */
+  notePacked(values: Tensor): void;
+  /** Bytes of packed weights. */
+  readonly packed: number;
+  /** Bytes of the heap that kernels hold besides tensors. */
+  readonly scratch: number;
   /** A place in the heap, at a multiple of 8. */
   allocate(bytes: number): number;
   free(address: number): void;
@@ -26,7 +42,7 @@ export interface Machine {
   output(shape: readonly number[]): Tensor;
   /**
    * Runs a kernel: its functions `<kernel>_units` and `<kernel>_scratch` (if there is one) tell how many units of work
-   * the task has and how many bytes a worker needs for itself; `<kernel>` does the units.
+   * the task has and how many bytes a thread needs for itself; `<kernel>` does the units, which all threads share out.
    */
   run(kernel: string, task: readonly Word[]): void;
 }
@@ -43,9 +59,14 @@ export interface Tile {
 /** The functions of a compiled module. */
 export type Code = Readonly<Record<string, (...words: number[]) => number>>;
 
-/** Compiled kernels, the tile that suits them, and how they are called for people. */
-export interface Candidate {
+/** Compiled kernels: the module, and its functions on this thread. */
+export interface Compiled {
+  readonly module: WebAssembly.Module;
   readonly code: Code;
+}
+
+/** Compiled kernels, the tile that suits them, and how they are called for people. */
+export interface Candidate extends Compiled {
   readonly tile: Tile;
   readonly wide: boolean;
   /** Why the code is not wide. */
@@ -54,7 +75,7 @@ export interface Candidate {
 
 /** What there is to choose from. */
 export interface CalibrationInput {
-  readonly narrow: Code;
+  readonly narrow: Compiled;
   readonly binary: Uint8Array<ArrayBuffer>;
   readonly imports: WebAssembly.Imports;
   /** Whether wide code is tried; `true` takes it whatever is measured, and fails where there is none. */
@@ -84,7 +105,7 @@ interface Emscripten {
   _free(address: number): void;
 }
 
-type Heap = Pick<Machine, "memory" | "allocate" | "free">;
+type Heap = Pick<Machine, "memory" | "allocate" | "free" | "scratch">;
 
 function heapOf(module: object): Heap {
   const { _malloc: firstMalloc, _free: firstFree } = module as Emscripten;
@@ -98,7 +119,25 @@ function heapOf(module: object): Heap {
   };
   // Where there is no room, tfjs would write a tensor's values to address 0, over its own data.
   Object.assign(module, { _malloc: allocate });
-  return { memory: asm.memory ?? wasmMemory!, allocate, free: (address) => free(address) };
+  const sizes = new Map<number, number>();
+  let scratch = 0;
+  return {
+    memory: asm.memory ?? wasmMemory!,
+    get scratch() {
+      return scratch;
+    },
+    allocate(bytes) {
+      const address = allocate(bytes);
+      sizes.set(address, bytes);
+      scratch += bytes;
+      return address;
+    },
+    free(address) {
+      scratch -= sizes.get(address)!;
+      sizes.delete(address);
+      free(address);
+    },
+  };
 }
 
 /** A place in the heap of at least so many bytes; what was there is lost when it grows. */
@@ -155,27 +194,39 @@ export interface MachineOptions {
   readonly wide: "auto" | boolean;
   /** Finds the best of what there is, by running kernels; called when the first one is needed. */
   readonly calibrate: (input: CalibrationInput) => Candidate;
+  /** Workers, if the backend's memory is shared. */
+  readonly pool?: Pool | undefined;
 }
 
 /** Puts the kernels into a backend's memory, where {@link machine} finds them while the backend is active. */
 export async function installMachine(
   backend: BackendWasm,
-  { instructions, wide, calibrate }: MachineOptions,
+  { instructions, wide, calibrate, pool }: MachineOptions,
 ): Promise<Machine> {
   const heap = heapOf(backend.wasm);
   const { memory } = heap;
+  const sharedMemory = typeof SharedArrayBuffer !== "undefined" && memory.buffer instanceof SharedArrayBuffer;
   const table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });
   const imports = { env: { memory, __indirect_function_table: table } };
-  const binary = await kernelBinary(instructions);
-  const { instance } = await WebAssembly.instantiate(binary, imports);
-  const narrow = instance.exports as Code;
+  const plain = await kernelBinary(instructions);
+  const binary = sharedMemory ? withSharedMemory(plain) : plain;
+  const { instance, module } = await WebAssembly.instantiate(binary, imports);
+  const narrow = { module, code: instance.exports as Code };
+  pool?.join(memory);
+  const kernels = Object.keys(narrow.code).filter((name) => Object.hasOwn(narrow.code, `${name}_units`));
+  const numbers = new Map(kernels.map((name, number) => [name, number]));
   let current: Candidate | undefined;
+  /** Workers that can run what was chosen: none while it is being chosen. */
+  let helpers: Pool | undefined;
   /** The kernels, chosen when they are first needed, so that a program that computes nothing does not wait. */
   const chosen = (): Candidate => {
     if (current) return current;
     const use = (candidate: Candidate): void => void (current = candidate);
     try {
-      return (current = calibrate({ narrow, binary, imports, wide, use }));
+      current = calibrate({ narrow, binary, imports, wide, use });
+      pool?.load({ kind: "kernels", module: current.module, names: kernels });
+      helpers = pool;
+      return current;
     } catch (error) {
       current = undefined;
       if (wide !== true) throw error;
@@ -187,10 +238,30 @@ export async function installMachine(
   };
   const task = growing(heap)(4 * TASK_WORDS);
   const scratchOf = growing(heap);
+  let packed: Tensor[] = [];
   const installed: Machine = {
     instructions,
-    ...heap,
-    table,
+    memory,
+    get scratch() {
+      return heap.scratch;
+    },
+    allocate: (bytes) => heap.allocate(bytes),
+    free: (address) => heap.free(address),
+    notePacked(values) {
+      packed = packed.filter(({ isDisposed }) => !isDisposed);
+      packed.push(values);
+    },
+    get packed() {
+      return packed.reduce((bytes, { isDisposed, size }) => bytes + (isDisposed ? 0 : 4 * size), 0);
+    },
+    sharedMemory,
+    threads: pool?.threads ?? 1,
+    link(linked, names, at = table.grow(names.length)) {
+      const { exports } = new WebAssembly.Instance(linked, imports);
+      names.forEach((name, i) => table.set(at + i, exports[name]));
+      pool?.load({ kind: "functions", module: linked, names, at });
+      return at;
+    },
     get tile() {
       return chosen().tile;
     },
@@ -204,8 +275,15 @@ export async function installMachine(
     run(kernel, words) {
       const { code } = chosen();
       new Int32Array(memory.buffer, task, words.length).set(words);
-      const scratch = code[`${kernel}_scratch`]?.(task) ?? 0;
-      code[kernel]!(task, 0, code[`${kernel}_units`]!(task), scratchOf(scratch));
+      const units = code[`${kernel}_units`]!(task);
+      const scratchBytes = Math.ceil((code[`${kernel}_scratch`]?.(task) ?? 0) / LINE) * LINE;
+      if (!helpers || units < 2) {
+        code[kernel]!(task, 0, units, scratchOf(scratchBytes));
+        return;
+      }
+      const scratch = scratchOf(scratchBytes * helpers.threads);
+      const job = { kernel: numbers.get(kernel)!, task, units, scratch, scratchBytes };
+      helpers.run(job, (begin, end) => code[kernel]!(task, begin, end, scratch));
     },
   };
   machines.set(backend, installed);

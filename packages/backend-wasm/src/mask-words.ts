@@ -18,14 +18,15 @@ interface Compiled {
 }
 
 /** Kept, since each token that is decoded is a plan of its own. */
-const compiled = new WeakMap<Expression, Compiled>();
+const compiled = { plain: new WeakMap<Expression, Compiled>(), shared: new WeakMap<Expression, Compiled>() };
 
-function compile(expression: Expression): Compiled {
-  const known = compiled.get(expression);
+function compile(expression: Expression, sharedMemory: boolean): Compiled {
+  const kept = compiled[sharedMemory ? "shared" : "plain"];
+  const known = kept.get(expression);
   if (known) return known;
-  const { bytes, layout } = emitMask(expression);
+  const { bytes, layout } = emitMask(expression, { sharedMemory });
   const made = { layout, module: new WebAssembly.Module(bytes) };
-  compiled.set(expression, made);
+  kept.set(expression, made);
   return made;
 }
 
@@ -38,8 +39,8 @@ export interface MaskWords {
 
 /** Masks of the tiles of one head of one batch row. */
 export function maskWords(machine: Machine, context: MaskContext, greatestQueries: number): MaskWords {
-  const { memory } = machine;
-  const { layout, module } = compile(context.expression);
+  const { memory, sharedMemory } = machine;
+  const { layout, module } = compile(context.expression, sharedMemory);
   const instance = new WebAssembly.Instance(module, { env: { memory } });
   const mask = instance.exports["mask"] as (...args: number[]) => number;
   const values = layout.attributes.map(({ of, name }) => context.attributes[of][name] ?? new Int32Array());

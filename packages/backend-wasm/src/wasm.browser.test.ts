@@ -5,6 +5,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import simd from "@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-simd.wasm?url";
 import { afterEach, describe, expect, it } from "vitest";
 import { wasm } from "./wasm.ts";
+// oxlint-disable-next-line import/default -- Vite makes it
+import worker from "./worker.ts?worker&url";
 
 const [rows, inner, columns] = [5, 33, 7];
 const value = (i: number): number => ((i * 37) % 11) - 5;
@@ -74,6 +76,28 @@ describe("wasm in a page", () => {
     expect(backend.description).toContain("128 bits wide (only Node lets a program set V8's flags)");
     tf.dispose([x, weight, q, k, v, run.value, expectedValues]);
     expect(backend.memory().tensors).toBe(0);
+  });
+
+  it("shares out the work among workers, from a blob or from their file", async () => {
+    const results: Float32Array[] = [];
+    for (const options of [{ threads: 1 }, { threads: 3 }, { threads: 3, worker }]) {
+      const backend = await startBackend(wasm({ wasm: simd, ...options }));
+      expect(backend.description).toContain(options.threads === 1 ? "1 thread" : "3 threads");
+      const [x, weight] = [left, right].map((values, i) =>
+        tf.tensor2d(values, i ? [columns, inner] : [rows, inner]),
+      );
+      for (let i = 0; i < 30; i++) {
+        const y = linear({ x: x!, weight: weight! });
+        results.push(await y.data<"float32">());
+        y.dispose();
+        // Workers read their messages meanwhile.
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      tf.dispose([x!, weight!]);
+      expect(backend.memory().tensors).toBe(0);
+      await backend.dispose();
+    }
+    for (const values of results) expect(values).toEqual(results[0]);
   });
 
   it("says where it looked for the binary", async () => {

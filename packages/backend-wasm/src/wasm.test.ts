@@ -1,9 +1,11 @@
-import { activeBackend, startBackend } from "@heddle/core";
+import { activeBackend, createWeights, startBackend } from "@heddle/core";
 import type { BackendStarter } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { machine } from "./machine.ts";
 import { wasm } from "./wasm.ts";
 
 const binary = createRequire(import.meta.url).resolve(
@@ -37,12 +39,36 @@ describe("wasm", () => {
     const backend = await startBackend(wasm());
     expect(backend).toMatchObject({
       name: "wasm",
-      description: expect.stringMatching(/^WebAssembly (relaxed )?SIMD, 1 thread$/),
+      description: expect.stringMatching(/^WebAssembly (relaxed )?SIMD, \d+ threads?$/),
       refused: [],
     });
     expect(tf.getBackend()).toBe("wasm");
     expect(await product()).toEqual([11]);
-    expect(backend.memory()).toEqual({ tensors: 0, bytes: 0 });
+    const { heap, ...rest } = backend.memory();
+    expect(rest).toMatchObject({ tensors: 0, bytes: 0, packed: 0 });
+    expect(heap! % 2 ** 16).toBe(0);
+  });
+
+  it("tells what weights and kernels take of the heap", async () => {
+    const backend = await startBackend(wasm({ threads: 1 }));
+    const weights = createWeights({ seed: 1 });
+    const layer = weights.linear("a", { in: 40, out: 20 });
+    const x = tf.ones([3, 40]);
+    const { scratch: before } = backend.memory();
+    tf.dispose(layer(x));
+    const { packed, scratch, bytes } = backend.memory();
+    // Columns come in whole panels.
+    const { columns } = machine().tile;
+    expect(packed).toBe(4 * 40 * columns * Math.ceil(20 / columns));
+    expect(bytes).toBe(packed! + 4 * (120 + 20));
+    expect(scratch).toBeGreaterThan(before!);
+    const address = machine().allocate(1000);
+    expect(backend.memory().scratch).toBe(scratch! + 1000);
+    machine().free(address);
+    expect(backend.memory().scratch).toBe(scratch);
+    weights.dispose();
+    expect(backend.memory().packed).toBe(0);
+    x.dispose();
   });
 
   it("says where it looked, prints nothing, and starts after a failed start", async () => {
@@ -64,16 +90,41 @@ describe("wasm", () => {
     ["a folder", binary.slice(0, binary.lastIndexOf("/"))],
     ["a file", binary],
     ["a URL", pathToFileURL(binary)],
-  ])("loads from %s", async (_, place) => {
-    await startBackend(wasm({ wasm: place }));
+    ["its text", pathToFileURL(binary).href],
+    ["bytes", readFileSync(binary)],
+    ["a buffer", new Uint8Array(readFileSync(binary)).buffer],
+  ])("loads from %s", async (_, source) => {
+    const backend = await startBackend(wasm({ wasm: source, threads: 2 }));
+    expect(backend.description).toContain("2 threads");
+    expect(await product()).toEqual([11]);
+  });
+
+  it("loads from a compiled module, whose memory cannot be shared", async () => {
+    const module = await WebAssembly.compile(readFileSync(binary));
+    const backend = await startBackend(wasm({ wasm: module, threads: 2 }));
+    expect(backend.description).toContain("1 thread (the option wasm is a compiled module, whose memory");
+    expect(await product()).toEqual([11]);
+  });
+
+  it("refuses a binary of tfjs whose memory is not what it was, and starts after it", async () => {
+    const bytes = new Uint8Array(readFileSync(binary));
+    // The memory section: its number, size and count, then limits with a minimum and a maximum of three bytes.
+    const section = [5, 7, 1, 1, 128, 2, 128, 128, 4];
+    const at = bytes.findIndex((_, i) => section.every((byte, j) => bytes[i + j] === byte));
+    expect(at).toBeGreaterThan(0);
+    const unlimited = Uint8Array.of(5, 4, 1, 0, 128, 2);
+    const other = Buffer.concat([bytes.subarray(0, at), unlimited, bytes.subarray(at + section.length)]);
+    await expect(startBackend(wasm({ wasm: other, threads: 2 }))).rejects.toThrow(
+      'wasm: WebAssembly.instantiate(): Import #0 "env" "memory": memory import has no maximum limit',
+    );
+    await startBackend(wasm());
     expect(await product()).toEqual([11]);
   });
 
   it("refuses an engine without SIMD, and the next starter is taken", async () => {
     await (await startBackend(wasm())).dispose();
-    tf.env().set("WASM_HAS_SIMD_SUPPORT", false);
+    vi.spyOn(WebAssembly, "validate").mockReturnValue(false);
     const backend = await startBackend(wasm(), idle);
-    tf.env().set("WASM_HAS_SIMD_SUPPORT", true);
     expect(backend.name).toBe("idle");
     expect(backend.refused).toEqual([
       { name: "wasm", reason: "WebAssembly must have SIMD, got an engine without it" },
@@ -87,15 +138,19 @@ describe("wasm", () => {
   });
 
   it("refuses an option that it does not have", () => {
-    expect(() => wasm({ threads: 2 } as object)).toThrow(
-      'wasm: options must have only the fields kernels, wasm, simd, wide, got "threads"',
+    expect(() => wasm({ thread: 2 } as object)).toThrow(
+      'wasm: options must have only the fields kernels, wasm, simd, wide, threads, worker, got "thread"',
     );
   });
 
-  it("refuses a place that is none", () => {
-    // @ts-expect-error A number is no place.
-    expect(() => wasm({ wasm: 7 })).toThrow("wasm: wasm must be a URL or a path that is not empty, got 7");
-    expect(() => wasm({ wasm: "" })).toThrow('wasm: wasm must be a URL or a path that is not empty, got ""');
+  it("refuses a place that is none, and a number of threads", () => {
+    const rule = "wasm: wasm must be a URL, a path that is not empty, bytes or a WebAssembly.Module";
+    expect(() => wasm({ wasm: 7 })).toThrow(`${rule}, got 7`);
+    expect(() => wasm({ wasm: "" })).toThrow(`${rule}, got ""`);
+    // @ts-expect-error A number is no worker.
+    expect(() => wasm({ worker: 7 })).toThrow("wasm: worker must be a URL, a path that is not empty, or a");
+    for (const threads of [0, 1.5, 65, NaN])
+      expect(() => wasm({ threads })).toThrow("wasm: threads must be an integer from 1 to 64");
   });
 
   it("leaves nothing behind: no registration, no listener on the process, no tensor", async () => {

@@ -1,7 +1,5 @@
 import type { AnyKernel, BackendStarter, StartedBackend } from "@heddle/core";
-import { HeddleError, checkFields, checkOneOf, reject } from "@heddle/core";
-import * as tf from "@tensorflow/tfjs-core";
-import type { KernelBackend } from "@tensorflow/tfjs-core";
+import { HeddleError, checkFields, checkInteger, checkOneOf, reject } from "@heddle/core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { activationWasm } from "./activation.ts";
 import { adamwWasm } from "./adamw.ts";
@@ -13,28 +11,40 @@ import { embeddingWasm } from "./embedding.ts";
 import { supportedInstructions } from "./instruction-set.ts";
 import type { InstructionSet } from "./instruction-set.ts";
 import { linearWasm, panels } from "./linear.ts";
-import { loadQuietly } from "./load-quietly.ts";
 import { matmulWasm } from "./matmul.ts";
 import { layerNormWasm, rmsNormWasm } from "./norms.ts";
 import { installMachine, uninstallMachine } from "./machine.ts";
 import type { Machine } from "./machine.ts";
 import { dropoutWasm } from "./dropout.ts";
+import { autoThreads, startPool } from "./pool.ts";
+import type { Pool, WorkerSource } from "./pool.ts";
 import { residualWasm } from "./residual.ts";
 import { rotaryWasm } from "./rotary.ts";
 import { sliceWasm, transposeWasm } from "./shape.ts";
 import { shareClones } from "./share-clones.ts";
+import { sharingRefused } from "./shared-memory.ts";
+import { loadEngine } from "./tfjs-engine.ts";
+import type { WasmSource } from "./tfjs-engine.ts";
+
+export type { NodeWorker } from "./builtin.ts";
+export type { PoolWorker } from "./pool-worker.ts";
+export type { WorkerSource } from "./pool.ts";
+export type { WasmSource } from "./tfjs-engine.ts";
+
+/** Far more than any machine's cores are of use. */
+const GREATEST_THREADS = 64;
 
 /** What `wasm` takes. */
 export interface WasmOptions {
   /** Kernels for the operations, tried before those of this package and the reference, in this order. @default [] */
   readonly kernels?: readonly AnyKernel[];
   /**
-   * Where `tfjs-backend-wasm-simd.wasm` of `@tensorflow/tfjs-backend-wasm` is: the file, or the folder that holds it.
-   * A page has to say it, since bundlers move the file: in Vite,
+   * `tfjs-backend-wasm-simd.wasm` of `@tensorflow/tfjs-backend-wasm`: its bytes, or where it is, the file or the folder
+   * that holds it. A compiled module runs on one thread, since its memory cannot be shared any more. A page has to say it, since bundlers move the file: in Vite,
    * `import simd from "@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-simd.wasm?url"`.
    * @default beside tfjs's own code
    */
-  readonly wasm?: string | URL;
+  readonly wasm?: WasmSource;
   /**
    * Instructions of our kernels: `relaxed` has fused multiply-add, `plain` works in all engines.
    * @default "auto", the best that the engine knows
@@ -46,6 +56,19 @@ export interface WasmOptions {
    * @default "auto"
    */
   readonly wide?: "auto" | boolean;
+  /**
+   * Threads, this one among them. Results do not depend on their number. Where memory cannot be shared with workers,
+   * as in a page that is not cross-origin isolated, it is one.
+   * @default "auto", one for each core, up to 8
+   */
+  readonly threads?: "auto" | number;
+  /**
+   * The file `@heddle/backend-wasm/worker`, or a function that starts a worker from it, for a page whose content
+   * security policy forbids workers from blobs; in Vite,
+   * `import worker from "@heddle/backend-wasm/worker?worker&url"`.
+   * @default the same code from a blob
+   */
+  readonly worker?: WorkerSource;
 }
 
 /** One for each operation that has its own. */
@@ -67,101 +90,102 @@ const own: readonly AnyKernel[] = [
   transposeWasm,
 ];
 
-const BINARY = "tfjs-backend-wasm-simd.wasm";
-
-/** tfjs keeps this object and reads it at each start, whereas its setter refuses to run after one failed start. */
-const locations: Record<string, string> = {
-  "tfjs-backend-wasm.wasm": BINARY,
-  [BINARY]: BINARY,
-  "tfjs-backend-wasm-threaded-simd.wasm": BINARY,
-};
-
-/** tfjs registers its factory when it is first imported, and `startBackend` takes it out of the registry. */
-let factory: (() => KernelBackend | Promise<KernelBackend>) | undefined;
-
-async function loadFactory(): Promise<() => KernelBackend | Promise<KernelBackend>> {
-  if (factory) return factory;
-  const { setWasmPaths } = await import("@tensorflow/tfjs-backend-wasm");
-  setWasmPaths(locations);
-  factory = tf.findBackendFactory("wasm");
-  if (!factory)
-    throw new HeddleError(
-      "invalid-state",
-      "wasm: tfjs-backend-wasm must share one copy of tfjs-core with Heddle, got two",
-    );
-  return factory;
-}
-
-function locate(wasm: string | URL): string {
-  const where = String(wasm);
-  if (/\.wasm(?:[?#]|$)/.test(where)) return where;
-  return `${where}${where.endsWith("/") ? "" : "/"}${BINARY}`;
-}
-
 /** What the machine turned out to be, for people. */
-function describe({ instructions, choice }: Machine): string {
+function describe({ instructions, threads, choice }: Machine, oneBecause?: string): string {
   const simd = instructions === "relaxed" ? "relaxed SIMD" : "SIMD";
-  if (!choice) return `WebAssembly ${simd}, 1 thread`;
+  const count = threads === 1 ? `1 thread${oneBecause ? ` (${oneBecause})` : ""}` : `${threads} threads`;
+  const known = `WebAssembly ${simd}, ${count}`;
+  if (!choice) return known;
   const { tile, wide, narrowBecause } = choice;
   const width = wide ? "256 bits wide" : `128 bits wide (${narrowBecause})`;
-  return `WebAssembly ${simd}, 1 thread, tile ${tile.rows}x${tile.columns}, ${width}`;
+  return `${known}, tile ${tile.rows}x${tile.columns}, ${width}`;
+}
+
+/** tfjs's engine with workers on its memory, or alone, for a reason. */
+interface Threaded {
+  readonly engine: BackendWasm;
+  readonly pool?: Pool;
+  readonly oneBecause?: string;
+}
+
+async function loadThreaded({ wasm, threads = "auto", worker }: WasmOptions): Promise<Threaded> {
+  const wanted = threads === "auto" ? autoThreads() : threads;
+  if (wanted === 1) return { engine: await loadEngine({ wasm, shared: false }) };
+  let oneBecause = sharingRefused();
+  if (wasm instanceof WebAssembly.Module)
+    oneBecause ??= "the option wasm is a compiled module, whose memory cannot be made shared: give its bytes";
+  let pool: Pool | undefined;
+  if (oneBecause === undefined)
+    try {
+      pool = await startPool(wanted, worker);
+      return { engine: await loadEngine({ wasm, shared: true }), pool };
+    } catch (error) {
+      pool?.stop();
+      oneBecause = error instanceof Error ? error.message : String(error);
+    }
+  return { engine: await loadEngine({ wasm, shared: false }), oneBecause };
 }
 
 async function start(options: WasmOptions): Promise<StartedBackend> {
-  const { kernels = [], wasm, simd = "auto", wide = "auto" } = options;
+  const { kernels = [], simd = "auto", wide = "auto" } = options;
   if (typeof WebAssembly === "undefined")
     throw new HeddleError("unsupported", "WebAssembly must be there, got an engine without it");
-  const create = await loadFactory();
-  if (!(await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT")))
-    throw new HeddleError("unsupported", "WebAssembly must have SIMD, got an engine without it");
   const supported = supportedInstructions();
+  if (supported === undefined)
+    throw new HeddleError("unsupported", "WebAssembly must have SIMD, got an engine without it");
   if (simd === "relaxed" && supported !== "relaxed")
     throw new HeddleError("unsupported", "simd relaxed must be known to the engine, got one without it");
-  // Its threaded build breaks when minified, and needs blob workers.
-  tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
-  if (wasm === undefined) delete locations[BINARY];
-  else locations[BINARY] = locate(wasm);
-  let engine: BackendWasm;
-  try {
-    engine = (await loadQuietly(async () => create())) as BackendWasm;
-  } catch (error) {
-    const place = locations[BINARY] ?? "the default place";
-    const why = error instanceof Error ? error.message : String(error);
-    throw new HeddleError(
-      "unsupported",
-      `${BINARY} must load from ${place}, got: ${why}. The option wasm says where it is`,
-      {
-        cause: error,
-      },
-    );
-  }
+  const { engine, pool, oneBecause } = await loadThreaded(options);
   shareClones();
   const instructions = simd === "auto" ? supported : simd;
-  const machine = await installMachine(engine, { instructions, wide, calibrate }).catch((error: unknown) => {
-    engine.dispose();
-    throw error;
-  });
+  const machine = await installMachine(engine, { instructions, wide, calibrate, pool }).catch(
+    (error: unknown) => {
+      pool?.stop();
+      engine.dispose();
+      throw error;
+    },
+  );
   return {
     engine,
     kernels: [...kernels, ...own],
     packing: panels,
     get description() {
-      return describe(machine);
+      return describe(machine, oneBecause);
     },
-    stop: () => uninstallMachine(engine),
+    memory: () => ({
+      heap: machine.memory.buffer.byteLength,
+      packed: machine.packed,
+      scratch: machine.scratch,
+    }),
+    stop() {
+      uninstallMachine(engine);
+      pool?.stop();
+    },
   };
 }
 
 /**
- * WebAssembly with SIMD on one thread, in Node, pages and workers.
+ * WebAssembly with SIMD, on all cores that there are, in Node, pages and workers. A page gives threads to those that
+ * are cross-origin isolated; otherwise the backend runs on one, and `description` says why.
  * @throws HeddleError `invalid-argument` for options of the wrong type.
  */
 export function wasm(options: WasmOptions = {}): BackendStarter {
-  checkFields("wasm: options", options, ["kernels", "wasm", "simd", "wide"]);
-  const { wasm: place, simd = "auto", wide = "auto" } = options;
+  checkFields("wasm: options", options, ["kernels", "wasm", "simd", "wide", "threads", "worker"]);
+  const { wasm: source, simd = "auto", wide = "auto", threads = "auto", worker } = options;
   checkOneOf("wasm: simd", simd, ["auto", "plain", "relaxed"]);
   checkOneOf("wasm: wide", wide, ["auto", true, false]);
-  if (place !== undefined && !(place instanceof URL) && (typeof place !== "string" || place === ""))
-    reject("wasm: wasm", "be a URL or a path that is not empty", place);
+  if (threads !== "auto") checkInteger("wasm: threads", threads, { min: 1, max: GREATEST_THREADS });
+  if (source !== undefined && !isPlace(source) && !isBinary(source))
+    reject("wasm: wasm", "be a URL, a path that is not empty, bytes or a WebAssembly.Module", source);
+  if (worker !== undefined && !isPlace(worker) && typeof worker !== "function")
+    reject("wasm: worker", "be a URL, a path that is not empty, or a function that starts a worker", worker);
   return { name: "wasm", start: () => start(options) };
+}
+
+const isPlace = (value: unknown): boolean =>
+  value instanceof URL || (typeof value === "string" && value !== "");
+
+function isBinary(value: unknown): boolean {
+  if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return true;
+  return typeof WebAssembly !== "undefined" && value instanceof WebAssembly.Module;
 }

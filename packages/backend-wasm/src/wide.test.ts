@@ -25,7 +25,7 @@ describe("wide", () => {
   it("gives the bits of every other tile, and says what it is once it has computed", async () => {
     const found: number[][][] = [];
     for (const wide of [false, true]) {
-      const backend = await startBackend(wasm({ simd: "relaxed", wide }));
+      const backend = await startBackend(wasm({ simd: "relaxed", wide, threads: 1 }));
       expect(backend.description).toBe("WebAssembly relaxed SIMD, 1 thread");
       found.push(bits());
       expect(backend.description).toMatch(
@@ -52,12 +52,14 @@ describe("wide", () => {
   });
 
   it("is off with a reason where nobody can set V8's flags, and refused when it was asked for", async () => {
-    vi.spyOn(process, "getBuiltinModule").mockReturnValue(undefined);
     const backend = await startBackend(wasm());
+    const get = vi.spyOn(process, "getBuiltinModule").mockReturnValue(undefined);
     bits();
     expect(backend.description).toContain("128 bits wide (only Node lets a program set V8's flags)");
     await backend.dispose();
+    get.mockRestore();
     await startBackend(wasm({ wide: true }));
+    vi.spyOn(process, "getBuiltinModule").mockReturnValue(undefined);
     expect(() => bits()).toThrow(
       "wasm: wide must be possible here, got a reason: only Node lets a program set V8's flags",
     );

@@ -3,15 +3,7 @@
  * and Node can set it; code that is compiled while it is set keeps its form afterwards, and other modules are untouched.
  */
 
-/** The part of `node:v8` used here. */
-interface V8 {
-  setFlagsFromString(flag: string): void;
-}
-
-interface Process {
-  readonly versions?: { readonly v8?: string };
-  getBuiltinModule?(name: "node:v8"): V8;
-}
+import { builtin } from "./builtin.ts";
 
 const FLAG = "experimental-wasm-revectorize";
 
@@ -25,10 +17,10 @@ const APART = Uint8Array.of(0, 5, 4, ...new TextEncoder().encode("wide"));
 export function widened<T>(
   binary: Uint8Array<ArrayBuffer>,
   imports: WebAssembly.Imports,
-  warm: (exports: WebAssembly.Exports) => T,
+  warm: (exports: WebAssembly.Exports, module: WebAssembly.Module) => T,
 ): T {
-  const { process } = globalThis as { process?: Process };
-  const v8 = process?.getBuiltinModule?.("node:v8");
+  const { process } = globalThis as { process?: { readonly versions?: { readonly v8?: string } } };
+  const v8 = builtin("node:v8");
   if (!v8) throw new Error("only Node lets a program set V8's flags");
   // An engine that does not know a flag prints so, whatever one does.
   if (!(parseInt(process?.versions?.v8 ?? "0", 10) >= 13)) throw new Error("Node 24 is the first that can");
@@ -37,7 +29,8 @@ export function widened<T>(
   bytes.set(APART, binary.length);
   v8.setFlagsFromString(`--${FLAG}`);
   try {
-    return warm(new WebAssembly.Instance(new WebAssembly.Module(bytes), imports).exports);
+    const module = new WebAssembly.Module(bytes);
+    return warm(new WebAssembly.Instance(module, imports).exports, module);
   } finally {
     v8.setFlagsFromString(`--no-${FLAG}`);
   }

@@ -6,6 +6,20 @@ import { installKernels } from "./kernel.ts";
 import type { AnyKernel } from "./kernel.ts";
 import type { Packing } from "./packing.ts";
 
+/** What is held in memory. */
+export interface MemoryUse {
+  /** Live tensors of this realm, all backends together. */
+  readonly tensors: number;
+  /** Their bytes. */
+  readonly bytes: number;
+  /** Bytes of the heap that the backend's tensors are in, with what is free in it; it grows and never shrinks. */
+  readonly heap?: number;
+  /** Bytes of weights in the layout of the backend's kernels: a part of `bytes`. */
+  readonly packed?: number;
+  /** Bytes that the kernels hold besides tensors. */
+  readonly scratch?: number;
+}
+
 /** What a starter hands over: a tfjs backend that is ready to compute, not yet registered. */
 export interface StartedBackend {
   readonly engine: KernelBackend;
@@ -14,6 +28,8 @@ export interface StartedBackend {
   readonly kernels: readonly AnyKernel[];
   /** In which layout its kernels want the weights of `linear`. @default as they are stored */
   readonly packing?: Packing;
+  /** What it knows of its own memory. */
+  memory?(): Pick<MemoryUse, "heap" | "packed" | "scratch">;
   /** Throws the first thing that went wrong on the device since the last call. */
   checkErrors?(): void;
   /** Resolves when the device has done all that was queued. */
@@ -47,8 +63,8 @@ export interface Backend {
   readonly kernels: readonly AnyKernel[];
   /** In which layout its kernels want the weights of `linear`. */
   readonly packing?: Packing;
-  /** Live tensors of this realm, all backends together, and their bytes. */
-  memory(): { readonly tensors: number; readonly bytes: number };
+  /** What is held now, by kind. */
+  memory(): MemoryUse;
   /**
    * Devices report errors late, and their results are wrong silently: this throws the first one known so far.
    * @throws HeddleError `unsupported` for a command that the device refused, `invalid-state` for a lost device.
@@ -178,7 +194,7 @@ async function register(
     memory() {
       // Not tf.memory(), which starts a backend when none runs.
       const { numTensors, numBytes } = tf.engine().state;
-      return { tensors: numTensors, bytes: numBytes };
+      return { tensors: numTensors, bytes: numBytes, ...started.memory?.() };
     },
     checkErrors: () => started.checkErrors?.(),
     async finish() {
