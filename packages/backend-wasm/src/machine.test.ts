@@ -37,6 +37,25 @@ describe("machine", () => {
     expect(backend.memory().tensors).toBe(0);
   });
 
+  it("never takes a place that ends behind 4 GiB, where tfjs's malloc gives one", async () => {
+    await startBackend(wasm({ threads: 1 }));
+    const { allocate, free, memory } = machine();
+    const big = 2 ** 29;
+    const taken: number[] = [];
+    // The last place of this size leaves less than another above it, free.
+    for (let i = 0; i < 7; i++) taken.push(allocate(big));
+    const rest = allocate(2 ** 28 + 2 ** 27);
+    const behind = allocate(2 ** 20);
+    free(rest);
+    expect(behind).toBeGreaterThan(2 ** 31);
+    expect(() => allocate(big)).toThrow("wasm: heap must have room");
+    expect(memory.buffer.byteLength).toBeLessThanOrEqual(2 ** 32);
+    // What was free is free still.
+    const again = allocate(2 ** 28 + 2 ** 27);
+    expect(again).toBe(rest);
+    [...taken, behind, again].forEach(free);
+  });
+
   it("is gone with its backend: what was packed there is refused, in the words for every tensor", async () => {
     const first = await startBackend(wasm());
     const weights = createWeights({ seed: 3 });

@@ -112,8 +112,16 @@ function heapOf(module: object): Heap {
   // At its first call each puts another function in its place.
   firstFree(firstMalloc(LINE));
   const { asm, wasmMemory, _malloc: malloc, _free: free } = module as Emscripten;
+  const memory = asm.memory ?? wasmMemory!;
   const allocate = (bytes: number): number => {
-    const address = malloc(bytes) >>> 0;
+    let address = malloc(bytes) >>> 0;
+    // Near 4 GiB the end of a place overflows, and emmalloc hands out one that is too short: it is held meanwhile.
+    const short: number[] = [];
+    while (address + bytes > memory.buffer.byteLength) {
+      short.push(address);
+      address = malloc(bytes) >>> 0;
+    }
+    short.forEach((place) => free(place));
     if (address === 0) throw noRoom(bytes);
     return address;
   };
@@ -122,7 +130,7 @@ function heapOf(module: object): Heap {
   const sizes = new Map<number, number>();
   let scratch = 0;
   return {
-    memory: asm.memory ?? wasmMemory!,
+    memory,
     get scratch() {
       return scratch;
     },

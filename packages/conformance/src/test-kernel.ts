@@ -1,9 +1,9 @@
 import * as tf from "@tensorflow/tfjs-core";
-import type { Tensor } from "@tensorflow/tfjs-core";
-import { differentiate, installKernels, kernelsFor, randomStream, run, withKernels } from "@heddle/core";
+import { installKernels, kernelsFor, run, withKernels } from "@heddle/core";
 import type { Kernel, Operation, Output } from "@heddle/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { largestDifference, relativeDifference } from "./difference.ts";
+import { kernelResults } from "./kernel-results.ts";
 
 /** A call that a kernel is tested with. */
 export interface KernelCase<C> {
@@ -22,37 +22,6 @@ export interface KernelRule {
   readonly forward?: number;
   /** Greatest difference of a gradient, as a share of its largest entry. @default 1e-4 */
   readonly gradient?: number;
-}
-
-const listOf = (output: Output): Tensor[] => (Array.isArray(output) ? output : [output]);
-const read = (tensors: readonly Tensor[]): Promise<ArrayLike<number>[]> =>
-  Promise.all(tensors.map(async (tensor) => await tensor.data()));
-
-/** Outputs and gradients (by every input, of a drawn cotangent) of one kernel, as plain numbers. */
-async function results<C, R extends Output>(
-  operation: Operation<C, R>,
-  { name, gradient }: Kernel<C, R>,
-  make: () => C,
-  withGradient: boolean,
-): Promise<{ outputs: ArrayLike<number>[]; shapes: number[][]; gradients: ArrayLike<number>[] }> {
-  const force = <T>(f: () => T): T => withKernels({ [operation.name]: name }, f);
-  const outputs = tf.tidy(() => listOf(force(() => run(operation, make()))));
-  const found = { outputs: await read(outputs), shapes: outputs.map(({ shape }) => shape) };
-  tf.dispose(outputs);
-  if (!withGradient || !gradient) return { ...found, gradients: [] };
-  const gradients = tf.tidy(() => {
-    const call = make();
-    const dy = tf.tensor(
-      randomStream({ seed: 5 }).normals(found.outputs[0]!.length),
-      found.shapes[0]! as [number],
-    );
-    const inputs = Object.values(operation.inputs(call));
-    const result = differentiate(() => force(() => run(operation, call) as Tensor), inputs, dy);
-    return result.gradients.map((slope, i) => slope ?? tf.zerosLike(inputs[i]!));
-  });
-  const slopes = await read(gradients);
-  tf.dispose(gradients);
-  return { ...found, gradients: slopes };
 }
 
 /**
@@ -98,8 +67,8 @@ export function testKernel<C, R extends Output>(
           expect(kernel.unsupported(make())).toEqual([]);
         });
         const withGradient = differentiable && kernel.gradient !== undefined;
-        const expected = await results(operation, operation.reference, make, withGradient);
-        const found = await results(operation, kernel, make, withGradient);
+        const expected = await kernelResults(operation, operation.reference, make, withGradient);
+        const found = await kernelResults(operation, kernel, make, withGradient);
         expect(found.shapes).toEqual(expected.shapes);
         found.outputs.forEach((values, i) =>
           expect(largestDifference(values, expected.outputs[i]!), `output ${i}`).toBeLessThanOrEqual(forward),
