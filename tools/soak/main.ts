@@ -47,7 +47,7 @@ async function main(): Promise<number> {
     console.log(summary());
     printed = Math.floor(elapsed());
   } while (elapsed() < minutes);
-  for (const [form, times] of [...forms].sort()) console.log(`${times} x ${form}`);
+  for (const [form, times] of [...forms].toSorted()) console.log(`${times} x ${form}`);
   console.log(`${summary()}, 0 failed`);
   return 0;
 }

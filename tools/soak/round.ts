@@ -93,7 +93,8 @@ async function refuseSome(): Promise<void> {
 /** Tensors that make the heap grow, held while other things run. */
 async function growHeap(draw: Draw): Promise<void> {
   const held: Tensor[] = [];
-  for (let i = draw.integer(1, 4); i > 0; i--) held.push(tf.fill([draw.integer(1, 64), 2 ** 20], i));
+  for (let i = draw.integer(1, 4); i > 0; i--)
+    held.push(tf.tidy(() => tf.mul(tf.ones([draw.integer(1, 64), 2 ** 20]), i)));
   for (let i = 0; i < 3; i++) await runRandomCall(draw);
   for (const tensor of held) {
     const last = tf.tidy(() => tf.slice(tf.reshape(tensor, [-1]), [tensor.size - 1], [1]).dataSync()[0]);
