@@ -69,11 +69,14 @@ INLINE void copy_floats(float *to, const float *from, long n) {
   for (; i < n; i++) to[i] = from[i];
 }
 
-INLINE void add_floats(float *to, const float *from, long n) {
+/* The sum may be where one of the two is. */
+INLINE void sum_floats(float *sum, const float *x, const float *y, long n) {
   long i = 0;
-  for (; i + 4 <= n; i += 4) STORE(to + i, ADD(LOAD(to + i), LOAD(from + i)));
-  for (; i < n; i++) to[i] += from[i];
+  for (; i + 4 <= n; i += 4) STORE(sum + i, ADD(LOAD(x + i), LOAD(y + i)));
+  for (; i < n; i++) sum[i] = x[i] + y[i];
 }
+
+INLINE void add_floats(float *to, const float *from, long n) { sum_floats(to, to, from, n); }
 
 INLINE void fill_zeros(float *to, long n) {
   long i = 0;
