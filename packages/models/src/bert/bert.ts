@@ -2,7 +2,7 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { reshape, residual, slice } from "@heddle/core";
 import type { Weights } from "@heddle/core";
-import { dropoutAt, embedding, layerNorm, selfAttention } from "@heddle/nn";
+import { dropoutAt, dropoutOf, embedding, layerNorm, selfAttention } from "@heddle/nn";
 import type { LayerContext } from "@heddle/nn";
 import { defineModel } from "../define-model.ts";
 import { attentionOf } from "../model.ts";
@@ -44,15 +44,15 @@ export function bertLayer(
   const up = weights.linear("intermediate.dense", { in: width, out: innerWidth });
   const down = weights.linear("output.dense", { in: innerWidth, out: width });
   const normAfter = layerNorm(weights, "output.LayerNorm", { width, epsilon });
-  const drop = (x: Tensor, name: string, context: LayerContext): Tensor =>
-    dropoutAt(x, dropout, `${weights.path}.${name}`, context);
+  const drop = (name: string, context: LayerContext): ReturnType<typeof dropoutOf> =>
+    dropoutOf(dropout, `${weights.path}.${name}`, context);
 
   // Post-norm: normalise after the residual, unlike GPT.
   return (x, context) => {
-    const attended = normBetween(
-      residual(x, drop(project(attend(x, context)), "attention.output.dropout", context)),
-    );
-    return normAfter(residual(attended, drop(down(up(attended, { activation })), "output.dropout", context)));
+    const projected = project(attend(x, context), drop("attention.output.dropout", context));
+    const attended = normBetween(projected, { residual: x });
+    const transformed = down(up(attended, { activation }), drop("output.dropout", context));
+    return normAfter(transformed, { residual: attended });
   };
 }
 

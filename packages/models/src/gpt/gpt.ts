@@ -1,8 +1,8 @@
 /** GPT-2: https://openai.com/research/better-language-models, after https://arxiv.org/abs/1706.03762. Shapes: B batch, L length, D width. */
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { normal, residual } from "@heddle/core";
+import { normal } from "@heddle/core";
 import type { Weights } from "@heddle/core";
-import { dropoutAt, embedding, feedForward, layerNorm, selfAttention } from "@heddle/nn";
+import { dropoutAt, dropoutOf, embedding, feedForward, layerNorm, selfAttention } from "@heddle/nn";
 import type { LayerContext } from "@heddle/nn";
 import { defineModel } from "../define-model.ts";
 import { attentionOf } from "../model.ts";
@@ -46,16 +46,16 @@ function gptBlock(
     names,
     downInit: outputInit,
   });
-  const drop = (x: Tensor, name: string, context: LayerContext): Tensor =>
-    dropoutAt(x, dropout, `${weights.path}.${name}`, context);
+  const drop = (name: string, context: LayerContext): ReturnType<typeof dropoutOf> =>
+    dropoutOf(dropout, `${weights.path}.${name}`, context);
 
   // Pre-norm: normalise before each sublayer, unlike BERT.
   return (x, context) => {
-    const attended = residual(
-      x,
-      drop(project(attend(normBefore(x), context)), "attn.resid_dropout", context),
-    );
-    return residual(attended, drop(transform(normBetween(attended)), "mlp.dropout", context));
+    const attended = project(attend(normBefore(x), context), {
+      ...drop("attn.resid_dropout", context),
+      residual: x,
+    });
+    return transform(normBetween(attended), { ...drop("mlp.dropout", context), residual: attended });
   };
 }
 
