@@ -34,8 +34,8 @@ export interface Parameter {
   readonly storage: StorageKind;
   /**
    * The values as float32. Owned by the parameter, so do not dispose them, and read them anew after a forward pass,
-   * which may pack them (`packTogether`); in 16-bit storage a new tensor that belongs to the scope (`tf.tidy`) in which it is read.
-   * Values that were packed are unpacked and stay so.
+   * which may pack them (`packTogether`); in 16-bit storage a new tensor that belongs to the scope (`tf.tidy`) in which
+   * it is read. Values that were packed are unpacked and stay so.
    */
   tensor(): Tensor;
   /** Whether values are held now; reading makes the first ones. */

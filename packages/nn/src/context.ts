@@ -41,7 +41,7 @@ export function dropoutOf(
   path: string,
   { training }: Pick<LayerContext, "training">,
 ): { readonly dropout?: Omit<DropoutCall, "x"> } {
-  return training && rate > 0 ? { dropout: { rate, address: { ...training, path } } } : {};
+  return training && rate !== 0 ? { dropout: { rate, address: { ...training, path } } } : {};
 }
 
 /** Dropout in training; `path` makes its random numbers its own. Outside training x itself. */
