@@ -5,19 +5,56 @@
 enum { BLOCK_FLOATS = 4096 };
 
 typedef struct {
-  const float *x; /* [batch, rows, columns, width] */
-  float *y;       /* [batch, columns, rows, width] */
-  int batch, rows, columns, width;
-} SwapTask;
+  const float *x;  /* split: [batch, rows, width]; merge: [batch, parts, rows, part] */
+  float *y;        /* the other way round */
+  int batch, rows, width;
+  int parts, part; /* number of parts and floats of each: the heads of attention */
+  int begin;       /* of the first part in a row of `width` */
+} PartsTask;
 
-/* Rows and columns of blocks exchanged: the heads of attention. A unit is a line of y. */
-EXPORT(swap_units) int swap_units(const SwapTask *t) { return t->batch * t->columns; }
-EXPORT(swap) void swap(const SwapTask *t, int begin, int end, void *own) {
-  long stride = (long)t->columns * t->width, line = (long)t->rows * t->width;
+/* Rows of a unit: whole rows are read or written while they are in the first cache. */
+enum { PART_ROWS = 16 };
+static int parts_groups(const PartsTask *t) { return (t->rows + PART_ROWS - 1) / PART_ROWS; }
+
+/* What a unit moves: so many rows from `row` on of one matrix. */
+typedef struct {
+  long whole, cut; /* where they begin in [batch, rows, width], and in the first part of [batch, parts, rows, part] */
+  int rows;
+} PartRows;
+
+INLINE PartRows part_rows(const PartsTask *t, int unit) {
+  long matrix = unit / parts_groups(t);
+  int row = unit % parts_groups(t) * PART_ROWS;
+  PartRows at = {(matrix * t->rows + row) * t->width, (matrix * t->parts * t->rows + row) * t->part,
+                 least(PART_ROWS, t->rows - row)};
+  return at;
+}
+
+/* Side by side in rows, to one after the other. */
+EXPORT(split_units) int split_units(const PartsTask *t) { return t->batch * parts_groups(t); }
+EXPORT(split) void split(const PartsTask *t, int begin, int end, void *own) {
   for (int unit = begin; unit < end; unit++) {
-    const float *x = t->x + (long)(unit / t->columns) * t->rows * stride + (long)(unit % t->columns) * t->width;
-    float *y = t->y + unit * line;
-    for (int row = 0; row < t->rows; row++) copy_floats(y + (long)row * t->width, x + row * stride, t->width);
+    PartRows at = part_rows(t, unit);
+    for (int p = 0; p < t->parts; p++)
+      for (int row = 0; row < at.rows; row++)
+        copy_floats(t->y + at.cut + ((long)p * t->rows + row) * t->part,
+                    t->x + at.whole + (long)row * t->width + t->begin + p * t->part, t->part);
+  }
+}
+
+/* Back, with zeros around the parts. */
+EXPORT(merge_units) int merge_units(const PartsTask *t) { return split_units(t); }
+EXPORT(merge) void merge(const PartsTask *t, int begin, int end, void *own) {
+  int behind = t->begin + t->parts * t->part;
+  for (int unit = begin; unit < end; unit++) {
+    PartRows at = part_rows(t, unit);
+    for (int row = 0; row < at.rows; row++) {
+      float *y = t->y + at.whole + (long)row * t->width;
+      fill_zeros(y, t->begin);
+      for (int p = 0; p < t->parts; p++)
+        copy_floats(y + t->begin + p * t->part, t->x + at.cut + ((long)p * t->rows + row) * t->part, t->part);
+      fill_zeros(y + behind, t->width - behind);
+    }
   }
 }
 
@@ -65,11 +102,8 @@ EXPORT(add_units) int add_units(const AddTask *t) { return (t->size + BLOCK_FLOA
 EXPORT(add) void add(const AddTask *t, int begin, int end, void *own) {
   int last = least(end * BLOCK_FLOATS, t->size);
   for (int at = begin * BLOCK_FLOATS; at < last;) {
-    int row = at / t->inner, within = at % t->inner, n = least(t->inner - within, last - at), i = 0;
-    const float *x = t->x + at, *y = t->y + (long)(row / t->repeats) * t->inner + within;
-    float *sum = t->sum + at;
-    for (; i + 4 <= n; i += 4) STORE(sum + i, ADD(LOAD(x + i), LOAD(y + i)));
-    for (; i < n; i++) sum[i] = x[i] + y[i];
+    int row = at / t->inner, within = at % t->inner, n = least(t->inner - within, last - at);
+    sum_floats(t->sum + at, t->x + at, t->y + (long)(row / t->repeats) * t->inner + within, n);
     at += n;
   }
 }

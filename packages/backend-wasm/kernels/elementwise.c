@@ -46,26 +46,26 @@ INLINE f32x4 tanh_slope4(f32x4 x, const ExpConstants *c) {
 }
 
 /* y = f(x), and y = f'(x) dy, of n values; the last ones in a vector whose rest is not stored. */
-#define EACH(name)                                                                             \
+#define EACH(name, unroll)                                                                     \
   NOINLINE void each_##name(const float *x, float *y, int n) {                                 \
     ExpConstants c = exp_constants();                                                          \
     int i = 0;                                                                                 \
-    NO_UNROLL for (; i + 4 <= n; i += 4) STORE(y + i, name##4(LOAD(x + i), &c));               \
+    unroll for (; i + 4 <= n; i += 4) STORE(y + i, name##4(LOAD(x + i), &c));                  \
     if (i < n) store_first(y + i, name##4(load_first(x + i, n - i), &c), n - i);               \
   }                                                                                            \
   NOINLINE void each_##name##_slope(const float *x, const float *dy, float *y, int n) {        \
     ExpConstants c = exp_constants();                                                          \
     int i = 0;                                                                                 \
-    NO_UNROLL for (; i + 4 <= n; i += 4)                                                       \
+    unroll for (; i + 4 <= n; i += 4)                                                          \
       STORE(y + i, MUL(name##_slope4(LOAD(x + i), &c), LOAD(dy + i)));                         \
     if (i < n)                                                                                 \
       store_first(y + i, MUL(name##_slope4(load_first(x + i, n - i), &c), load_first(dy + i, n - i)), n - i); \
   }
-EACH(gelu)
-EACH(gelu_new)
-EACH(relu)
-EACH(silu)
-EACH(tanh)
+EACH(gelu, NO_UNROLL)
+EACH(gelu_new, NO_UNROLL)
+EACH(relu, UNROLL_4)
+EACH(silu, NO_UNROLL)
+EACH(tanh, NO_UNROLL)
 
 EXPORT(activation_units) int activation_units(const ActivationTask *t) { return (t->size + CHUNK - 1) / CHUNK; }
 EXPORT(activation) void activation(const ActivationTask *t, int begin, int end, void *own) {

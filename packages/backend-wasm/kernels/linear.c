@@ -1,4 +1,4 @@
-/* y = activation(x w + bias), over a weight in panels or a plain one. */
+/* y = activation(x w + bias) + residual, over a weight in panels or a plain one. */
 #include "activation.h"
 #include "panels.h"
 #include "product.h"
@@ -13,6 +13,7 @@ typedef struct {
   const float *x;    /* [rows, in] */
   const float *w;    /* in panels, or plain: [in, out], or [out, in] when turned */
   const float *bias; /* [out], or 0 */
+  const float *residual; /* [rows, out], or 0 */
   float *y;          /* [rows, out] */
   int rows, in, out, turned;
   int packed;
@@ -26,6 +27,17 @@ typedef struct {
   float edge[ROW_BLOCK * 16]; /* sums of a panel that y has no room for */
   float panels[];            /* a group of panels of a plain weight */
 } LinearScratch;
+
+/* The hot tile made y: `rows` rows from `row` on, `inside` of its columns from `first` on; c may be where y is. */
+static void finish_tile(const LinearTask *t, float *c, int c_stride, int row, int rows, int first, int inside) {
+  activate(c, c_stride, rows, (inside + 3) / 4, t->activation);
+  long at = (long)row * t->out + first;
+  for (int i = 0; i < rows; i++, at += t->out, c += c_stride)
+    if (t->residual)
+      sum_floats(t->y + at, c, t->residual + at, inside);
+    else if (c != t->y + at)
+      copy_floats(t->y + at, c, inside);
+}
 
 /* One row times one panel. Memory is the limit, so four values of k are in flight. */
 #define ROW_TIMES_PANEL(VECTORS)                                                                       \
@@ -77,9 +89,7 @@ NOINLINE void few_rows(const LinearTask *t, int first, LinearScratch *own) {
     for (int i = 0; i < t->rows; i++)
       own->edge[i * width + j] = (t->bias ? t->bias[first + j] : 0.0f) +
                                  dot(t->x + (long)i * t->in, t->w + (long)(first + j) * t->in, t->in);
-  activate(own->edge, width, t->rows, (inside + 3) / 4, t->activation);
-  for (int i = 0; i < t->rows; i++)
-    for (int j = 0; j < inside; j++) t->y[(long)i * t->out + first + j] = own->edge[i * width + j];
+  finish_tile(t, own->edge, width, 0, t->rows, first, inside);
 }
 
 /* `rows` rows from `row` on times one panel. */
@@ -106,10 +116,7 @@ static void rows_times_panel(const LinearTask *t, int row, int rows, const float
     for (int k = 0; k < t->in; k += K_BLOCK)
       products(columns, rows, t->tile_rows, x + k, t->in, panel + (long)k * columns, columns, c, c_stride,
                least(K_BLOCK, t->in - k), k == 0 ? start : c, k == 0 ? 0 : c_stride);
-  activate(c, c_stride, rows, columns / 4, t->activation);
-  if (c != y)
-    for (int i = 0; i < rows; i++)
-      for (int j = 0; j < inside; j++) y[(long)i * t->out + j] = c[i * columns + j];
+  finish_tile(t, c, c_stride, row, rows, first, inside);
 }
 
 static int row_blocks(const LinearTask *t) { return (t->rows + ROW_BLOCK - 1) / ROW_BLOCK; }

@@ -2,10 +2,12 @@
 #include "simd.h"
 
 typedef struct {
-  const float *x;      /* [rows, width] */
-  const float *weight; /* [width] */
-  const float *bias;   /* [width]; rmsNorm has none */
-  float *y;            /* [rows, width] */
+  const float *x;        /* [rows, width] */
+  const float *residual; /* [rows, width], added to x; or 0 */
+  const float *weight;   /* [width] */
+  const float *bias;     /* [width]; rmsNorm has none */
+  float *sum;            /* [rows, width]: x + residual, which may be y; 0 without a residual */
+  float *y;              /* [rows, width] */
   float *statistics;   /* [rows, 2]: what each row was centred at and scaled by; or 0 */
   int rows, width;
   float epsilon;
@@ -28,9 +30,16 @@ INLINE float row_sum(const float *x, int width, float centre, int power) {
   return sum;
 }
 
+/* The row that is normalised. */
+INLINE const float *given_row(const NormTask *t, int row) {
+  long at = (long)row * t->width;
+  if (!t->residual) return t->x + at;
+  sum_floats(t->sum + at, t->x + at, t->residual + at, t->width);
+  return t->sum + at;
+}
+
 /* y = (x - centre) scale weight + bias, of one row. */
-INLINE void scale_row(const NormTask *t, int row, float centre, float scale) {
-  const float *x = t->x + (long)row * t->width;
+INLINE void scale_row(const NormTask *t, int row, const float *x, float centre, float scale) {
   float *y = t->y + (long)row * t->width;
   if (t->statistics) {
     t->statistics[2 * row] = centre;
@@ -48,20 +57,20 @@ INLINE void scale_row(const NormTask *t, int row, float centre, float scale) {
 EXPORT(layer_norm_units) int layer_norm_units(const NormTask *t) { return (t->rows + NORM_ROWS - 1) / NORM_ROWS; }
 EXPORT(layer_norm) void layer_norm(const NormTask *t, int begin, int end, void *own) {
   for (int row = begin * NORM_ROWS; row < least(end * NORM_ROWS, t->rows); row++) {
-    const float *x = t->x + (long)row * t->width;
+    const float *x = given_row(t, row);
     /* Two passes: the square of the mean taken from the mean of squares loses digits where the mean is large. */
     float mean = row_sum(x, t->width, 0.0f, 1) / t->width;
     float variance = row_sum(x, t->width, mean, 2) / t->width;
-    scale_row(t, row, mean, 1.0f / __builtin_sqrtf(variance + t->epsilon));
+    scale_row(t, row, x, mean, 1.0f / __builtin_sqrtf(variance + t->epsilon));
   }
 }
 
 EXPORT(rms_norm_units) int rms_norm_units(const NormTask *t) { return layer_norm_units(t); }
 EXPORT(rms_norm) void rms_norm(const NormTask *t, int begin, int end, void *own) {
   for (int row = begin * NORM_ROWS; row < least(end * NORM_ROWS, t->rows); row++) {
-    const float *x = t->x + (long)row * t->width;
+    const float *x = given_row(t, row);
     float square = row_sum(x, t->width, 0.0f, 2) / t->width;
-    scale_row(t, row, 0.0f, 1.0f / __builtin_sqrtf(square + t->epsilon));
+    scale_row(t, row, x, 0.0f, 1.0f / __builtin_sqrtf(square + t->epsilon));
   }
 }
 

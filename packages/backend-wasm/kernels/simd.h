@@ -14,6 +14,8 @@ typedef v128_t f32x4;
 /* Unrolling a loop over k spills the accumulators. */
 #define NO_UNROLL _Pragma("clang loop unroll(disable)")
 #define UNROLL _Pragma("clang loop unroll(full)")
+/* For a loop that does little more than load and store, whose counting would take as long. */
+#define UNROLL_4 _Pragma("clang loop unroll_count(4)")
 
 #define LOAD(p) wasm_v128_load(p)
 #define STORE(p, x) wasm_v128_store(p, x)
@@ -69,11 +71,14 @@ INLINE void copy_floats(float *to, const float *from, long n) {
   for (; i < n; i++) to[i] = from[i];
 }
 
-INLINE void add_floats(float *to, const float *from, long n) {
+/* The sum may be where one of the two is. */
+INLINE void sum_floats(float *sum, const float *x, const float *y, long n) {
   long i = 0;
-  for (; i + 4 <= n; i += 4) STORE(to + i, ADD(LOAD(to + i), LOAD(from + i)));
-  for (; i < n; i++) to[i] += from[i];
+  for (; i + 4 <= n; i += 4) STORE(sum + i, ADD(LOAD(x + i), LOAD(y + i)));
+  for (; i < n; i++) sum[i] = x[i] + y[i];
 }
+
+INLINE void add_floats(float *to, const float *from, long n) { sum_floats(to, to, from, n); }
 
 INLINE void fill_zeros(float *to, long n) {
   long i = 0;

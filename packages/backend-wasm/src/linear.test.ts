@@ -1,4 +1,12 @@
-import { backendStarter, largestDifference, linearCases, testKernel, useBackend } from "@heddle/conformance";
+import {
+  backendStarter,
+  drawParameter,
+  expectGradients,
+  largestDifference,
+  linearCases,
+  testKernel,
+  useBackend,
+} from "@heddle/conformance";
 import {
   activeBackend,
   createWeights,
@@ -6,9 +14,11 @@ import {
   explain,
   linear,
   linearOperation,
+  packTogether,
   startBackend,
   withoutTape,
 } from "@heddle/core";
+import type { Parameter } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { linearWasm, panels } from "./linear.ts";
@@ -18,6 +28,22 @@ import { wasm } from "./wasm.ts";
 describe.each(variants)("linear on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(linearOperation, linearWasm, linearCases);
+
+  it.each([undefined, "tanh"] as const)("has the gradients that differences give: %s", async (activation) => {
+    const parameters = [
+      drawParameter("x", [5, 3]),
+      drawParameter("weight", [7, 3]),
+      drawParameter("bias", [7]),
+      drawParameter("residual", [5, 7]),
+    ];
+    const [x, weight, bias, residual] = parameters as [Parameter, Parameter, Parameter, Parameter];
+    const call = () => ({ x: x.tensor(), weight: weight.tensor(), bias: bias.tensor() });
+    await expectGradients(
+      () => linear({ ...call(), residual: residual.tensor(), ...(activation && { activation }) }),
+      parameters,
+    );
+    for (const parameter of parameters) parameter.dispose();
+  });
 
   it("comes with the backend, and explain names it", () => {
     tf.tidy(() => {
@@ -89,7 +115,7 @@ describe.each(variants)("linear on wasm %j", (options) => {
     const { value, gradients } = differentiate(() => {
       // A target that no gradient flows through.
       withoutTape(() => layer(x));
-      expect(() => weight.packed(panels, "linear")).toThrow(
+      expect(() => packTogether([weight], panels, "linear")).toThrow(
         "a.weight: must not be packed while differentiating, which may watch its plain values",
       );
       return layer(x);

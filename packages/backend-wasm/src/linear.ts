@@ -43,10 +43,12 @@ interface Product {
   readonly layout: MatrixLayout;
   readonly bias?: Tensor | undefined;
   readonly activation?: Activation | undefined;
+  /** [..., M] */
+  readonly residual?: Tensor | undefined;
 }
 
-/** activation(x w + bias), [..., M]. */
-function product({ x, weight, layout, bias, activation }: Product): Tensor {
+/** activation(x w + bias) + residual, [..., M]. */
+function product({ x, weight, layout, bias, activation, residual }: Product): Tensor {
   const { address, output, run, tile } = machine();
   const isPacked = "kind" in weight;
   const sizes = sizesOf({ shape: weight.shape, layout });
@@ -55,6 +57,7 @@ function product({ x, weight, layout, bias, activation }: Product): Tensor {
     address(x),
     address(isPacked ? weight.values : weight),
     bias ? address(bias) : 0,
+    residual ? address(residual) : 0,
     address(y),
     y.size / sizes[1],
     ...sizes,
@@ -73,19 +76,20 @@ function turned(x: Tensor): Tensor {
   return transposed(x, { batch: 1, rows, shape: [columns, rows] });
 }
 
-/** The product from registers, with bias and activation on the hot tile; a plain weight is packed on the way. */
+/** The product from registers; bias, activation and residual on the hot tile; a plain weight is packed on the way. */
 export const linearWasm: Kernel<LinearCall> = kernel(linearOperation, {
   name: "linear.f32.wasm.panels",
   backend: "wasm",
   unsupported: ({ weight }) =>
     "kind" in weight && weight.packing !== panels ? [`the weight is packed as ${weight.packing.name}`] : [],
   needs: ["x", "weight"],
-  forward({ x, weight, bias, layout = "linear", activation }, { differentiating }) {
+  forward({ x, weight, bias, layout = "linear", activation, residual }, { differentiating }) {
     const call = { x, weight, bias, layout: "kind" in weight ? weight.layout : layout };
     // The gradient needs what the activation was given.
-    if (!activation || !differentiating) return { output: product({ ...call, activation }) };
+    if (!activation || !differentiating) return { output: product({ ...call, activation, residual }) };
     const before = product(call);
-    return { output: activate(activation, before), saved: [before] };
+    const activated = activate(activation, before);
+    return { output: residual ? tf.add(activated, residual) : activated, saved: [before] };
   },
   gradient({ call: { x, weight, layout = "linear", activation }, saved, dy }) {
     // Each gradient is a product of the same kind; a packed weight has none (core refuses it).
@@ -99,6 +103,7 @@ export const linearWasm: Kernel<LinearCall> = kernel(linearOperation, {
         return product({ x: turned(left), weight: matrix, layout: "conv1d" });
       },
       bias: () => columnSums(d),
+      residual: () => dy,
     };
   },
 });

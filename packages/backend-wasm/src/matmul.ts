@@ -5,7 +5,7 @@ import { machine } from "./machine.ts";
 import { transposed } from "./transposed.ts";
 
 /** Fields of the task that are those of `linear`. */
-const [NO_BIAS, PLAIN, NO_ACTIVATION] = [0, 0, 0];
+const [NO_BIAS, NO_RESIDUAL, PLAIN, NO_ACTIVATION] = [0, 0, 0, 0];
 
 /** The last two dimensions swapped. */
 function swapped(x: Tensor): Tensor {
@@ -25,6 +25,7 @@ function multiply(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean
     address(x),
     address(b),
     NO_BIAS,
+    NO_RESIDUAL,
     address(y),
     rows,
     inner,

@@ -18,14 +18,19 @@ describe.each(variants)("norms on wasm %j", (options) => {
   testKernel(rmsNormOperation, rmsNormWasm, rmsNormCases);
 
   it("have the gradients that differences give", async () => {
-    const [x, weight, bias] = [
+    const [x, residual, weight, bias] = [
       drawParameter("x", [19, 13]),
+      drawParameter("residual", [19, 13]),
       drawParameter("weight", [13]),
       drawParameter("bias", [13]),
     ];
     const call = () => ({ x: x.tensor(), weight: weight.tensor() });
+    const both = () => ({ ...call(), residual: residual.tensor() });
     await expectGradients(() => layerNorm({ ...call(), bias: bias.tensor() }), [x, weight, bias]);
+    await expectGradients(() => layerNorm({ ...both(), bias: bias.tensor() }), [x, residual, weight, bias]);
     await expectGradients(() => rmsNorm(call()), [x, weight]);
-    for (const parameter of [x, weight, bias]) parameter.dispose();
+    await expectGradients(() => rmsNorm(both()), [residual, weight]);
+    await expectGradients(() => rmsNorm({ ...call(), residual: x.tensor() }), [x, weight]);
+    for (const parameter of [x, residual, weight, bias]) parameter.dispose();
   });
 });

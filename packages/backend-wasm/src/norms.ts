@@ -1,4 +1,4 @@
-import { kernel, layerNormOperation, rmsNormOperation } from "@heddle/core";
+import { kernel, layerNormOperation, rmsNormOperation, sharedGradient } from "@heddle/core";
 import type { GradientContext, Kernel, KernelResult, LayerNormCall, RmsNormCall } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { float, machine } from "./machine.ts";
@@ -10,14 +10,18 @@ const ROWS_OF_A_BLOCK = 16;
 /** What the norms' calls have in common. */
 interface NormCall {
   readonly x: Tensor;
+  readonly residual?: Tensor;
   readonly weight: Tensor;
   readonly bias?: Tensor;
 }
 
-/** One pass over the rows by a norm's kernel; centre and scale of each row are saved if a gradient follows. */
+/**
+ * One pass over the rows by a norm's kernel. If a gradient follows, centre and scale of each row are saved, and the rows
+ * as they were normalised.
+ */
 function normalise(
   name: "layer_norm" | "rms_norm",
-  { x, weight, bias }: NormCall,
+  { x, residual, weight, bias }: NormCall,
   epsilon: number,
   differentiating: boolean,
 ): KernelResult {
@@ -25,33 +29,42 @@ function normalise(
   const width = x.shape.at(-1)!;
   const rows = x.size / width;
   const y = output(x.shape);
+  // The sum of x and residual becomes y where it stands, unless it is saved.
+  const given = residual ? (differentiating ? output(x.shape) : y) : x;
   const statistics = differentiating ? output([rows, 2]) : undefined;
+  const optional = (tensor: Tensor | undefined): number => (tensor ? address(tensor) : 0);
   run(name, [
-    ...[x, weight].map(address),
-    bias ? address(bias) : 0,
+    address(x),
+    optional(residual),
+    address(weight),
+    optional(bias),
+    residual ? address(given) : 0,
     address(y),
-    statistics ? address(statistics) : 0,
+    optional(statistics),
     rows,
     width,
     float(epsilon),
   ]);
-  return { output: y, ...(statistics && { saved: [statistics] }) };
+  return { output: y, ...(statistics && { saved: [statistics, given] }) };
 }
 
-/** The gradients by x and weight; `centred` says whether the norm took the mean off. */
+/** The gradients by x, residual and weight; `centred` says whether the norm took the mean off. */
 function normGradients(
   { call: { x, weight }, saved, dy }: GradientContext<NormCall>,
   centred: boolean,
-): { x(): Tensor; weight(): Tensor } {
+): { x(): Tensor; residual(): Tensor; weight(): Tensor } {
   const width = x.shape.at(-1)!;
   const rows = x.size / width;
   const fill = (name: "norm_dx" | "norm_dweight", result: Tensor): Tensor => {
     const { address, run } = machine();
-    run(name, [...[x, dy, weight, saved[0]!, result].map(address), rows, width, centred ? 1 : 0]);
+    const [statistics, given] = saved as [Tensor, Tensor];
+    run(name, [...[given, dy, weight, statistics, result].map(address), rows, width, centred ? 1 : 0]);
     return result;
   };
+  const ofSum = sharedGradient(() => fill("norm_dx", machine().output(x.shape)));
   return {
-    x: () => fill("norm_dx", machine().output(x.shape)),
+    x: ofSum,
+    residual: ofSum,
     weight: () =>
       columnSums(fill("norm_dweight", machine().output([Math.ceil(rows / ROWS_OF_A_BLOCK), width]))),
   };
@@ -62,7 +75,7 @@ export const layerNormWasm: Kernel<LayerNormCall> = kernel(layerNormOperation, {
   name: "layerNorm.f32.wasm.rows",
   backend: "wasm",
   unsupported: () => [],
-  needs: ["x", "weight"],
+  needs: ["weight"],
   forward: ({ epsilon = 1e-5, ...call }, { differentiating }) =>
     normalise("layer_norm", call, epsilon, differentiating),
   gradient: (context) => ({ ...normGradients(context, true), bias: () => columnSums(context.dy) }),
@@ -73,7 +86,7 @@ export const rmsNormWasm: Kernel<RmsNormCall> = kernel(rmsNormOperation, {
   name: "rmsNorm.f32.wasm.rows",
   backend: "wasm",
   unsupported: () => [],
-  needs: ["x", "weight"],
+  needs: ["weight"],
   forward: ({ epsilon = 1e-6, ...call }, { differentiating }) =>
     normalise("rms_norm", call, epsilon, differentiating),
   gradient: (context) => normGradients(context, false),

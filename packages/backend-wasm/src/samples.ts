@@ -12,6 +12,7 @@ import { adamwWasm } from "./adamw.ts";
 import { crossEntropyWasm } from "./cross-entropy.ts";
 import { dropoutWasm } from "./dropout.ts";
 import { embeddingWasm } from "./embedding.ts";
+import { mergeHeadsWasm, splitHeadsWasm } from "./heads.ts";
 import { matmulWasm } from "./matmul.ts";
 import { layerNormWasm, rmsNormWasm } from "./norms.ts";
 import { residualWasm } from "./residual.ts";
@@ -87,8 +88,11 @@ export function sampleResults({ x, weight, bias, attention, ids }: SampleCalls):
       ...both(linearWasm, { x: some, weight: { ...packed, values }, bias }, false),
     ]),
     ...both(matmulWasm, { a: q, b: q, transposeB: true }),
-    ...both(layerNormWasm, { x: rows, weight: bias, bias }),
+    ...both(linearWasm, { x: rows, weight, bias, residual: rows }),
+    ...both(layerNormWasm, { x: rows, weight: bias, bias, residual: rows }),
     ...both(rmsNormWasm, { x: rows, weight: bias }),
+    ...both(splitHeadsWasm, { x: tf.reshape(rows, [3, 7, 64]), heads: 3, headWidth: 9, begin: 5 }),
+    ...both(mergeHeadsWasm, { x: q }),
     ...both(residualWasm, { x: rows, y: bias }),
     ...both(dropoutWasm, { x: rows, rate: 0.5, address: { seed: 1 } }),
     ...both(embeddingWasm, { table: weight, ids }),

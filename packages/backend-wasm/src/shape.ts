@@ -29,7 +29,7 @@ function swapped(x: Tensor, order: readonly number[]): Tensor {
   const y = output(order.map((axis) => x.shape[axis]!));
   // Single values take a kernel that turns squares of them in registers.
   if (width === 1) run("transpose", [address(x), address(y), batch, rows, columns]);
-  else run("swap", [address(x), address(y), batch, rows, columns, width]);
+  else run("split", [address(x), address(y), batch, rows, columns * width, columns, width, 0]);
   return y;
 }
 

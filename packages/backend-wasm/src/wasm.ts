@@ -8,6 +8,7 @@ import { cacheWriteWasm } from "./cache-write.ts";
 import { calibrate } from "./calibrate.ts";
 import { crossEntropyWasm } from "./cross-entropy.ts";
 import { embeddingWasm } from "./embedding.ts";
+import { mergeHeadsWasm, splitHeadsWasm } from "./heads.ts";
 import { supportedInstructions } from "./instruction-set.ts";
 import type { InstructionSet } from "./instruction-set.ts";
 import { linearWasm, panels } from "./linear.ts";
@@ -83,10 +84,12 @@ const own: readonly AnyKernel[] = [
   layerNormWasm,
   linearWasm,
   matmulWasm,
+  mergeHeadsWasm,
   residualWasm,
   rmsNormWasm,
   rotaryWasm,
   sliceWasm,
+  splitHeadsWasm,
   transposeWasm,
 ];
 

@@ -10,6 +10,7 @@ interface LinearShape {
   readonly layout?: MatrixLayout;
   readonly bias?: boolean;
   readonly activation?: Activation;
+  readonly residual?: boolean;
   /** The weight in the layout of the active backend. */
   readonly packed?: boolean;
 }
@@ -21,6 +22,7 @@ function callOf({
   layout = "linear",
   bias = true,
   activation,
+  residual,
   packed,
 }: LinearShape): LinearCall {
   const weight = drawn("weight", layout === "linear" ? [out, into] : [into, out], {
@@ -35,6 +37,7 @@ function callOf({
     layout,
     ...(bias && { bias: drawn("bias", [out]) }),
     ...(activation && { activation }),
+    ...(residual && { residual: drawn("residual", [...rows, out]) }),
   };
 }
 
@@ -51,13 +54,28 @@ const shapes: readonly LinearShape[] = [
   { rows: [193], into: 40, out: 72, activation: "tanh" },
   { rows: [4], into: 1030, out: 9 },
   { rows: [13], into: 600, out: 130, activation: "gelu" },
+  // A residual on each way through the kernels: one row, few rows, tiles, edges, several blocks.
+  { rows: [1], into: 9, out: 5, bias: false, residual: true },
+  { rows: [1], into: 64, out: 48, residual: true },
+  { rows: [3], into: 33, out: 70, activation: "tanh", residual: true },
+  { rows: [2, 3], into: 40, out: 32, residual: true },
+  { rows: [7], into: 96, out: 33, activation: "relu", residual: true },
+  { rows: [2, 100], into: 530, out: 45, activation: "gelu", residual: true },
 ];
+
+const nameOf = ({ rows, into, out, bias = true, activation, residual }: LinearShape): string =>
+  [
+    `[${[...rows, into].join(", ")}] to ${out}`,
+    ...(bias ? [] : ["no bias"]),
+    ...(activation ? [activation] : []),
+    ...(residual ? ["residual"] : []),
+  ].join(", ");
 
 /** Calls of `linearOperation` for the kernels of every backend: both layouts, plain and in the backend's packing. */
 export const linearCases: readonly KernelCase<LinearCall>[] = shapes.flatMap((shape) =>
   (["linear", "conv1d"] as const).flatMap((layout) =>
     [false, true].map((packed) => ({
-      name: `[${[...shape.rows, shape.into].join(", ")}] to ${shape.out}, ${layout}${shape.bias === false ? ", no bias" : ""}${shape.activation ? `, ${shape.activation}` : ""}${packed ? ", packed" : ""}`,
+      name: `${nameOf(shape)}, ${layout}${packed ? ", packed" : ""}`,
       make: () => callOf({ ...shape, layout, packed }),
       differentiable: !packed,
     })),

@@ -29,15 +29,21 @@ const inputs: readonly NormInput[] = [
 ];
 
 /** Calls of `layerNormOperation` for the kernels of every backend. */
-export const layerNormCases: readonly KernelCase<LayerNormCall>[] = inputs.map(({ name, x, epsilon }) => ({
-  name,
-  make: () => {
-    const input = x();
-    const width = input.shape.at(-1)!;
-    const call = { x: input, weight: drawn("weight", [width]), bias: drawn("bias", [width]) };
-    return { ...call, ...(epsilon !== undefined && { epsilon }) };
-  },
-}));
+export const layerNormCases: readonly KernelCase<LayerNormCall>[] = inputs.flatMap(({ name, x, epsilon }) =>
+  [false, true].map((residual) => ({
+    name: residual ? `${name}, residual` : name,
+    make: () => {
+      const input = x();
+      const width = input.shape.at(-1)!;
+      const call = { x: input, weight: drawn("weight", [width]), bias: drawn("bias", [width]) };
+      return {
+        ...call,
+        ...(residual && { residual: drawn("residual", input.shape) }),
+        ...(epsilon !== undefined && { epsilon }),
+      };
+    },
+  })),
+);
 
 /** Calls of `rmsNormOperation` for the kernels of every backend. */
 export const rmsNormCases: readonly KernelCase<RmsNormCall>[] = layerNormCases.map(({ name, make }) => ({

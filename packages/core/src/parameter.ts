@@ -3,6 +3,8 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { requireBackend } from "./backend.ts";
 import { HeddleError, checkOneOf, checkShape, reject } from "./errors.ts";
 import { widenBF16, widenF16 } from "./half-precision.ts";
+import { packGroup } from "./packed-group.ts";
+import type { GroupMember, PackedGroup } from "./packed-group.ts";
 import type { MatrixLayout, PackedMatrix, Packing } from "./packing.ts";
 import { isWithinDifferentiate, withoutTape } from "./tape.ts";
 
@@ -32,16 +34,10 @@ export interface Parameter {
   readonly storage: StorageKind;
   /**
    * The values as float32. Owned by the parameter, so do not dispose them, and read them anew after a forward pass,
-   * which may pack them; in 16-bit storage a new tensor that belongs to the scope (`tf.tidy`) in which it is read.
-   * Values that were packed are unpacked and stay so.
+   * which may pack them (`packTogether`); in 16-bit storage a new tensor that belongs to the scope (`tf.tidy`) in which
+   * it is read. Values that were packed are unpacked and stay so.
    */
   tensor(): Tensor;
-  /**
-   * The values in a backend's layout, which takes the place of the plain one until `tensor` is called. Owned by the
-   * parameter. A tensor that `tensor` gave before is freed.
-   * @throws HeddleError `invalid-argument` for 16-bit storage, `invalid-state` while differentiating.
-   */
-  packed(packing: Packing, layout: MatrixLayout): PackedMatrix;
   /** Whether values are held now; reading makes the first ones. */
   readonly filled: boolean;
   /** Copies new values in. @throws HeddleError for another shape. */
@@ -62,6 +58,15 @@ export interface Parameter {
 
 const widenings = { f16: widenF16, bf16: widenBF16 } as const;
 
+/** What `packTogether` knows of a parameter beside its face. */
+interface Cell extends GroupMember {
+  readonly group: PackedGroup | null;
+  /** The values are in the group from now on. */
+  join(group: PackedGroup): void;
+}
+
+const cells = new WeakMap<Parameter, Cell>();
+
 /** A cell whose first values come from `first`; a tensor that it gives belongs to the cell. */
 export function createParameter(
   name: string,
@@ -70,7 +75,7 @@ export function createParameter(
 ): Parameter {
   const size = shape.reduce((product, length) => product * length, 1);
   let held: Tensor | null = null;
-  let packed: PackedMatrix | null = null;
+  let group: PackedGroup | null = null;
   let half: { readonly storage: "f16" | "bf16"; readonly bits: Uint16Array } | null = null;
   let version = 0;
   let disposed = false;
@@ -80,13 +85,25 @@ export function createParameter(
   };
   const free = (): void => {
     held?.dispose();
-    packed?.values.dispose();
-    held = packed = half = null;
+    group?.leave(cell);
+    held = group = half = null;
   };
   const hold = (tensor: Tensor): void => {
     if (tensor === held) return;
     free();
     held = tf.keep(tensor);
+  };
+  const cell: Cell = {
+    shape,
+    get group() {
+      return group;
+    },
+    hold,
+    join(joined) {
+      if (group === joined) return;
+      free();
+      group = joined;
+    },
   };
   const tensorOf = (values: Float32Array | Tensor): Tensor => {
     requireBackend(name);
@@ -101,7 +118,7 @@ export function createParameter(
       if (values.dtype !== "float32") reject(`${name}: values`, "be float32", values.dtype);
     } else if (values.length !== size) reject(`${name}: values`, `hold ${size} numbers`, values.length);
   };
-  return {
+  const parameter: Parameter = {
     name,
     shape,
     size,
@@ -111,7 +128,7 @@ export function createParameter(
       return version;
     },
     get filled() {
-      return held !== null || packed !== null || half !== null;
+      return held !== null || group !== null || half !== null;
     },
     get storage() {
       return half?.storage ?? "f32";
@@ -121,11 +138,8 @@ export function createParameter(
     },
     tensor() {
       if (half !== null) return tensorOf(widenings[half.storage](half.bits));
-      if (packed !== null) {
-        const { packing } = packed;
-        const matrix = packed;
-        hold(withoutTape(() => tf.tidy(() => packing.unpack(matrix))));
-      } else if (held === null) {
+      if (group !== null) group.unpack();
+      else if (held === null) {
         alive();
         const values = first();
         try {
@@ -141,19 +155,6 @@ export function createParameter(
           `${name}: tensor must not be disposed by others, it belongs to the weights`,
         );
       return held!;
-    },
-    packed(packing, layout) {
-      if (packed?.packing === packing && packed.layout === layout) return packed;
-      if (isWithinDifferentiate())
-        throw new HeddleError(
-          "invalid-state",
-          `${name}: must not be packed while differentiating, which may watch its plain values`,
-        );
-      const plain = this.tensor();
-      if (half !== null) reject(`${name}: storage`, "be f32 to be packed", half.storage);
-      const values = tf.keep(withoutTape(() => tf.tidy(() => packing.pack(plain, layout))));
-      free();
-      return (packed = { kind: "packed", packing, layout, shape, values });
     },
     assign(values) {
       check(values);
@@ -182,4 +183,38 @@ export function createParameter(
       disposed = true;
     },
   };
+  cells.set(parameter, cell);
+  return parameter;
+}
+
+/**
+ * The values of weights of `linear` over the same input, side by side as one matrix in a backend's layout, which takes
+ * the place of the plain ones until one of them is read by `tensor`. Owned by the parameters. Tensors that `tensor` gave
+ * before are freed.
+ * @throws HeddleError `invalid-argument` for 16-bit storage and for matrices of different input widths, `invalid-state`
+ * while differentiating.
+ */
+export function packTogether(
+  parameters: readonly Parameter[],
+  packing: Packing,
+  layout: MatrixLayout,
+): PackedMatrix {
+  if (parameters.length === 0) reject("packTogether: parameters", "hold at least one", parameters);
+  const members = parameters.map((parameter) => cells.get(parameter)!);
+  const present = members[0]?.group;
+  if (present?.holds(members, packing, layout)) return present.matrix;
+  const width = parameters[0]?.shape[layout === "linear" ? 1 : 0] ?? null;
+  for (const { name, shape, storage } of parameters) {
+    checkShape(`${name}: shape`, shape, layout === "linear" ? [null, width] : [width, null]);
+    if (storage !== "f32") reject(`${name}: storage`, "be f32 to be packed", storage);
+    if (isWithinDifferentiate())
+      throw new HeddleError(
+        "invalid-state",
+        `${name}: must not be packed while differentiating, which may watch its plain values`,
+      );
+  }
+  const plain = parameters.map((parameter) => parameter.tensor());
+  const group = packGroup(members, plain, packing, layout);
+  for (const member of members) member.join(group);
+  return group.matrix;
 }

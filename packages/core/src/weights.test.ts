@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";
 import { beforeAll, describe, expect, it } from "vitest";
 import { normal, ones } from "./initializers.ts";
+import { dropout } from "./operations/dropout.ts";
 import { differentiate } from "./tape.ts";
 import { createWeights } from "./weights.ts";
 
@@ -186,6 +187,62 @@ describe("linear", () => {
       weights.declared.get("l.weight")!.shape,
       [2],
     ]);
+  });
+});
+
+describe("linear with dropout and a residual", () => {
+  it("drops before it adds", () => {
+    const weights = createWeights({ seed: 2 });
+    const layer = weights.linear("l", { in: 3, out: 4, init: normal(1) });
+    const address = { seed: 1, path: "l.dropout", step: 2 };
+    tf.tidy(() => {
+      const [x, residual] = [tf.tensor2d([[1, 2, 3]]), tf.tensor2d([[10, 20, 30, 40]])];
+      const plain = layer(x, { activation: "gelu" });
+      const rate = 0.5;
+      expect(read(layer(x, { activation: "gelu", residual }))).toEqual(read(tf.add(plain, residual)));
+      const dropped = dropout({ x: plain, rate, address });
+      expect(read(dropped)).not.toEqual(read(plain));
+      const options = { activation: "gelu", dropout: { rate, address } } as const;
+      expect(read(layer(x, options))).toEqual(read(dropped));
+      expect(read(layer(x, { ...options, residual }))).toEqual(read(tf.add(residual, dropped)));
+      expect(read(layer(x, { ...options, dropout: { rate: 0, address }, residual }))).toEqual(
+        read(tf.add(plain, residual)),
+      );
+    });
+    weights.dispose();
+  });
+});
+
+describe("linears", () => {
+  const names = ["query", "key"];
+
+  it("declares each layer, and gives each part, with gradients", () => {
+    const weights = createWeights({ seed: 2 });
+    const layers = weights.at("self").linears(names, { in: 3, out: [2, 4] });
+    expect([...weights.declared].map(([name, { shape }]) => [name, shape])).toEqual([
+      ["self.query.weight", [2, 3]],
+      ["self.query.bias", [2]],
+      ["self.key.weight", [4, 3]],
+      ["self.key.bias", [4]],
+    ]);
+    const x = tf.tensor2d([[1, 2, 3]]);
+    const parts = layers(x);
+    expect(parts.map(({ begin }) => begin)).toEqual([0, 0]);
+    const alone = weights.linear("self.key", { in: 3, out: 4 })(x);
+    expect(read(parts[1]!.x)).toEqual(read(alone));
+    const { value, gradients } = differentiate(() => layers(x)[0]!.x, [...weights.declared.values()]);
+    expect(gradients.map((gradient) => gradient?.shape)).toEqual([[2, 3], [2], undefined, undefined]);
+    tf.dispose([x, alone, value, ...parts.map((part) => part.x), gradients[0]!, gradients[1]!]);
+    weights.dispose();
+  });
+
+  it("refuses widths that are not those of the layers", () => {
+    const weights = createWeights();
+    expect(() => weights.at("self").linears(names, { in: 3, out: [2] })).toThrow(
+      "self.query+key: out must hold a width for each layer, got [2]",
+    );
+    expect(() => weights.linears([], { in: 3, out: [] })).toThrow("must hold a width for each layer");
+    expect([...weights.declared.keys()]).toEqual([]);
   });
 });
 

@@ -4,11 +4,14 @@ import { HeddleError, checkFields, checkInteger, checkOneOf, reject, show } from
 import { normal, zeros } from "./initializers.ts";
 import type { Initializer } from "./initializers.ts";
 import { activeBackend } from "./backend.ts";
+import { dropout } from "./operations/dropout.ts";
+import type { DropoutCall } from "./operations/dropout.ts";
 import { linear } from "./operations/linear.ts";
 import type { LinearCall } from "./operations/linear.ts";
 import type { Activation } from "./operations/activation.ts";
-import type { MatrixLayout } from "./packing.ts";
-import { createParameter } from "./parameter.ts";
+import { residual as add } from "./operations/residual.ts";
+import type { MatrixLayout, Packing } from "./packing.ts";
+import { createParameter, packTogether } from "./parameter.ts";
 import type { Parameter } from "./parameter.ts";
 import { randomStream } from "./random.ts";
 import { isDifferentiating, isWithinDifferentiate, withoutTape } from "./tape.ts";
@@ -38,8 +41,35 @@ export interface LinearSpec {
   readonly from?: { readonly weight: () => Tensor; readonly bias: () => Tensor };
 }
 
-/** A linear layer over its weights: y = activation(x W + b) on the last dimension. */
-export type LinearLayer = (x: Tensor, options?: { readonly activation?: Activation }) => Tensor;
+/** What may follow a linear layer's product, in this order. */
+export interface LinearOptions {
+  readonly activation?: Activation;
+  /** @default nothing is dropped */
+  readonly dropout?: Omit<DropoutCall, "x">;
+  /** Added last, of the shape of the result. @default nothing */
+  readonly residual?: Tensor;
+}
+
+/**
+ * A linear layer over its weights: y = dropout(activation(x W + b)) + residual on the last dimension. One operation
+ * where nothing is dropped.
+ */
+export type LinearLayer = (x: Tensor, options?: LinearOptions) => Tensor;
+
+/** Options of `weights.linears`. */
+export interface LinearsSpec {
+  /** Width of the input. */
+  readonly in: number;
+  /** Width of each output. */
+  readonly out: readonly number[];
+}
+
+/** A part of a tensor's last dimension. */
+export interface TensorPart {
+  readonly x: Tensor;
+  /** Where the part begins; its width is known otherwise. */
+  readonly begin: number;
+}
 
 /**
  * A tree of parameters under their Hugging Face names. A model is a function of its config and such a tree: it asks
@@ -54,6 +84,11 @@ export interface Weights {
   parameter(name: string, spec: ParameterSpec): Parameter;
   /** Declares `<name>.weight` and `<name>.bias` and gives the layer. */
   linear(name: string, spec: LinearSpec): LinearLayer;
+  /**
+   * Declares linear layers of one input, each as `linear` does, and gives the parts of x W + b that are theirs. Where
+   * the backend packs weights, that is one product.
+   */
+  linears(names: readonly string[], spec: LinearsSpec): (x: Tensor) => readonly TensorPart[];
   /**
    * A value computed from parameters and kept until one of them changes: packed panels, transposed layouts. Belongs to
    * the weights, so do not dispose it. Not for use while differentiating.
@@ -156,6 +191,7 @@ function createTree(seed: number, below: WeightTree | null): WeightTree {
     at: (name) => view(join(path, name)),
     parameter: (name, spec) => declare(path, name, spec),
     linear: (name, spec) => linearLayer(view(path), name, spec),
+    linears: (names, spec) => linearLayers(view(path), names, spec),
     derived: (name, parameters, compute) => derive(join(path, name), parameters, compute),
     has: (name) => find(join(path, name)) !== undefined,
   });
@@ -192,19 +228,59 @@ function linearLayer(weights: Weights, name: string, spec: LinearSpec): LinearLa
   const b = bias
     ? weights.parameter(`${name}.bias`, { shape: [out], ...(from && { from: from.bias }) })
     : null;
-  // Without a gradient to come, a float32 weight is kept in the layout that the backend's kernels read best. Packing
-  // frees the plain tensor, which `differentiate` may watch even where its tape is paused (`withoutTape`).
   const stored = (): Pick<LinearCall, "weight" | "layout"> => {
-    if (weight.storage !== "f32" || isWithinDifferentiate()) return { weight: weight.tensor(), layout };
-    const packing = activeBackend()?.packing;
-    if (packing)
-      return weight.plain ? { weight: weight.tensor(), layout } : { weight: weight.packed(packing, layout) };
-    if (layout === "conv1d") return { weight: weight.tensor(), layout };
+    const packing = packingOf([weight]);
+    if (packing) return { weight: packTogether([weight], packing, layout) };
+    if (
+      layout === "conv1d" ||
+      isWithinDifferentiate() ||
+      weight.storage !== "f32" ||
+      activeBackend()?.packing
+    )
+      return { weight: weight.tensor(), layout };
     const transposed = (): Tensor => tf.transpose(weight.tensor());
     return { weight: weights.derived(`${name}.weight.transposed`, [weight], transposed), layout: "conv1d" };
   };
-  return (x, { activation } = {}) =>
-    linear({ x, ...stored(), ...(b && { bias: b.tensor() }), ...(activation && { activation }) });
+  return (x, { activation, dropout: dropped, residual } = {}) => {
+    const call = { x, ...stored(), ...(b && { bias: b.tensor() }), ...(activation && { activation }) };
+    if (!dropped || dropped.rate === 0) return linear({ ...call, ...(residual && { residual }) });
+    const y = dropout({ x: linear(call), ...dropped });
+    return residual ? add(residual, y) : y;
+  };
+}
+
+/**
+ * The layout that the active backend's kernels read best, for weights that may be held in it: float32 without a gradient
+ * to come. Packing frees the plain tensor, which `differentiate` may watch even where its tape is paused (`withoutTape`).
+ */
+function packingOf(matrices: readonly Parameter[]): Packing | undefined {
+  if (isWithinDifferentiate() || matrices.some(({ storage, plain }) => storage !== "f32" || plain))
+    return undefined;
+  return activeBackend()?.packing;
+}
+
+function linearLayers(
+  weights: Weights,
+  names: readonly string[],
+  spec: LinearsSpec,
+): (x: Tensor) => readonly TensorPart[] {
+  const full = join(weights.path, names.join("+"));
+  checkFields(`${full}: options`, spec, ["in", "out"]);
+  const { in: width, out } = spec;
+  if (!Array.isArray(out) || out.length !== names.length || names.length === 0)
+    reject(`${full}: out`, "hold a width for each layer", out);
+  const layers = names.map((name, i) => weights.linear(name, { in: width, out: out[i]! }));
+  const matrices = names.map((name, i) => weights.parameter(`${name}.weight`, { shape: [out[i]!, width] }));
+  const biases = names.map((name, i) => weights.parameter(`${name}.bias`, { shape: [out[i]!] }));
+  const begins = out.map((_, i) => out.slice(0, i).reduce((sum, length) => sum + length, 0));
+  const joined = (): Tensor => tf.concat(biases.map((bias) => bias.tensor()));
+  return (x) => {
+    const packing = packingOf(matrices);
+    if (!packing) return layers.map((layer) => ({ x: layer(x), begin: 0 }));
+    const weight = packTogether(matrices, packing, "linear");
+    const y = linear({ x, weight, bias: weights.derived(`${names.join("+")}.bias`, biases, joined) });
+    return begins.map((begin) => ({ x: y, begin }));
+  };
 }
 
 /** An empty tree: models that are defined over it declare its parameters, and their first values come from the seed. */

@@ -1,6 +1,7 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
 import type { AttentionModifier, KeyValueCache, TokenAttributes } from "@heddle/attention";
 import { dropout } from "@heddle/core";
+import type { DropoutCall } from "@heddle/core";
 
 /** What flows through the layers of a model beside the values. Shapes: B batch, L length. */
 export interface LayerContext {
@@ -31,7 +32,20 @@ export interface AttentionMapRequest {
   give(layer: number, map: Tensor): void;
 }
 
+/**
+ * What of attention's probabilities or a layer's output is dropped in training, as they take it; `path` makes its random
+ * numbers its own. Outside training nothing.
+ */
+export function dropoutOf(
+  rate: number,
+  path: string,
+  { training }: Pick<LayerContext, "training">,
+): { readonly dropout?: Omit<DropoutCall, "x"> } {
+  return training && rate !== 0 ? { dropout: { rate, address: { ...training, path } } } : {};
+}
+
 /** Dropout in training; `path` makes its random numbers its own. Outside training x itself. */
-export function dropoutAt(x: Tensor, rate: number, path: string, { training }: LayerContext): Tensor {
-  return training ? dropout({ x, rate, address: { ...training, path } }) : x;
+export function dropoutAt(x: Tensor, rate: number, path: string, context: LayerContext): Tensor {
+  const { dropout: dropped } = dropoutOf(rate, path, context);
+  return dropped ? dropout({ x, ...dropped }) : x;
 }

@@ -3,6 +3,7 @@ import { and, attention as attend, full, mergeHeads, padding, splitHeads } from 
 import type { AttentionPattern } from "@heddle/attention";
 import { checkFields, checkInteger, checkNumber, reject } from "@heddle/core";
 import type { Weights } from "@heddle/core";
+import { dropoutOf } from "./context.ts";
 import type { LayerContext } from "./context.ts";
 
 export interface CrossAttentionSpec {
@@ -59,19 +60,20 @@ export function crossAttention(
     reject(`${weights.path}: attention: width`, `be a multiple of the ${heads} heads`, width);
   checkNumber(`${weights.path}: attention: dropout`, rate, { min: 0, max: 1 - 2 ** -24 });
   const toQuery = weights.linear(query, { in: width, out: width });
-  const toKey = weights.linear(key, { in: memoryWidth, out: width });
-  const toValue = weights.linear(value, { in: memoryWidth, out: width });
+  const toKeyAndValue = weights.linears([key, value], { in: memoryWidth, out: [width, width] });
   const padded = and(padding(), attention);
-  return (x, { values, keep }, { training }) =>
-    mergeHeads(
+  const ofHeads = { heads, headWidth: width / heads };
+  return (x, { values, keep }, context) => {
+    const [k, v] = toKeyAndValue(values).map((part) => splitHeads({ ...part, ...ofHeads }));
+    return mergeHeads(
       attend({
-        q: splitHeads(toQuery(x), heads),
-        k: splitHeads(toKey(values), heads),
-        v: splitHeads(toValue(values), heads),
+        q: splitHeads({ x: toQuery(x), heads }),
+        k: k!,
+        v: v!,
         pattern: keep ? padded : attention,
         ...(keep && { attributes: { batch: x.shape[0]!, key: { keep } } }),
-        ...(training &&
-          rate > 0 && { dropout: { rate, address: { ...training, path: `${weights.path}.dropout` } } }),
+        ...dropoutOf(rate, `${weights.path}.dropout`, context),
       }),
     );
+  };
 }

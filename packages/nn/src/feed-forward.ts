@@ -1,6 +1,6 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { checkFields } from "@heddle/core";
-import type { Activation, Initializer, LinearSpec, Weights } from "@heddle/core";
+import type { Activation, Initializer, LinearOptions, LinearSpec, Weights } from "@heddle/core";
 
 export interface FeedForwardSpec {
   readonly width: number;
@@ -15,8 +15,11 @@ export interface FeedForwardSpec {
   readonly downInit?: Initializer;
 }
 
-/** down(activation(up(x))): https://arxiv.org/abs/1706.03762 §3.3. */
-export function feedForward(weights: Weights, spec: FeedForwardSpec): (x: Tensor) => Tensor {
+/** dropout(down(activation(up(x)))) + residual: https://arxiv.org/abs/1706.03762 §3.3. */
+export function feedForward(
+  weights: Weights,
+  spec: FeedForwardSpec,
+): (x: Tensor, options?: Omit<LinearOptions, "activation">) => Tensor {
   checkFields(`${weights.path}: feedForward: options`, spec, [
     "width",
     "innerWidth",
@@ -35,5 +38,5 @@ export function feedForward(weights: Weights, spec: FeedForwardSpec): (x: Tensor
     ...(layout && { layout }),
     ...(downInit && { init: downInit }),
   });
-  return (x) => second(first(x, { activation }));
+  return (x, options) => second(first(x, { activation }), options);
 }

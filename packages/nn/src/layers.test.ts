@@ -80,6 +80,23 @@ describe.each(["cpu", "wasm"] as const)("layers on %s", (backend) => {
     weights.dispose();
   });
 
+  it("feedForward and norms: take a residual", () => {
+    const weights = createWeights();
+    const feed = feedForward(weights, { width: 4 });
+    const [norm, rms] = [layerNorm(weights, "ln_1", { width: 4 }), rmsNorm(weights, "norm", { width: 4 })];
+    fill(weights);
+    tf.tidy(() => {
+      const [x, residual] = [tf.tensor2d([[1, 2, 3, 6]]), tf.tensor2d([[4, -2, 0, 1]])];
+      const sum = tf.add(x, residual);
+      const expected = [tf.add(feed(x), residual), norm(sum), rms(sum)];
+      [feed, norm, rms].forEach((layer, i) => {
+        const found = layer(x, { residual });
+        expect(largestDifference(found.dataSync(), expected[i]!.dataSync())).toBeLessThan(1e-6);
+      });
+    });
+    weights.dispose();
+  });
+
   it("norms: start as the plain normalisation, and have gradients", async () => {
     const weights = createWeights();
     const [layer, rms] = [layerNorm(weights, "ln_1", { width: 4 }), rmsNorm(weights, "norm", { width: 4 })];
@@ -208,8 +225,12 @@ describe.each(["cpu", "wasm"] as const)("layers on %s", (backend) => {
 
   it("dropoutAt: x itself outside training", () => {
     const x = tf.ones([100]);
+    const context = { ...plainContext(1), training: { seed: 1, step: 1 } };
     expect(dropoutAt(x, 0.5, "p", plainContext(1))).toBe(x);
-    const out = dropoutAt(x, 0.5, "p", { ...plainContext(1), training: { seed: 1, step: 1 } });
+    expect(dropoutAt(x, 0, "p", context)).toBe(x);
+    for (const rate of [-0.5, NaN, 1])
+      expect(() => dropoutAt(x, rate, "p", context)).toThrow("dropout: rate must be");
+    const out = dropoutAt(x, 0.5, "p", context);
     const values = [...out.dataSync()];
     expect(new Set(values)).toEqual(new Set([0, 2]));
     expect(values.filter((value) => value === 0).length).toBeGreaterThan(30);

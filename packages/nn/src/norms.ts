@@ -8,19 +8,22 @@ export interface NormSpec {
   readonly epsilon?: number;
 }
 
+/** A norm over its weights: of x, or of x + residual in one pass. */
+export type NormLayer = (x: Tensor, options?: { readonly residual?: Tensor }) => Tensor;
+
 /** Layer normalisation over `<name>.weight` and `<name>.bias`: https://arxiv.org/abs/1607.06450. */
-export function layerNorm(weights: Weights, name: string, spec: NormSpec): (x: Tensor) => Tensor {
+export function layerNorm(weights: Weights, name: string, spec: NormSpec): NormLayer {
   checkFields(`${weights.path}: ${name}: options`, spec, ["width", "epsilon"]);
   const { width, epsilon = 1e-5 } = spec;
   const weight = weights.parameter(`${name}.weight`, { shape: [width], init: ones });
   const bias = weights.parameter(`${name}.bias`, { shape: [width] });
-  return (x) => normalise({ x, weight: weight.tensor(), bias: bias.tensor(), epsilon });
+  return (x, options) => normalise({ x, weight: weight.tensor(), bias: bias.tensor(), epsilon, ...options });
 }
 
 /** Root mean square normalisation over `<name>.weight`: https://arxiv.org/abs/1910.07467. */
-export function rmsNorm(weights: Weights, name: string, spec: NormSpec): (x: Tensor) => Tensor {
+export function rmsNorm(weights: Weights, name: string, spec: NormSpec): NormLayer {
   checkFields(`${weights.path}: ${name}: options`, spec, ["width", "epsilon"]);
   const { width, epsilon = 1e-6 } = spec;
   const weight = weights.parameter(`${name}.weight`, { shape: [width], init: ones });
-  return (x) => normaliseRms({ x, weight: weight.tensor(), epsilon });
+  return (x, options) => normaliseRms({ x, weight: weight.tensor(), epsilon, ...options });
 }

@@ -11,8 +11,9 @@ import {
   splitHeads,
 } from "@heddle/attention";
 import type { Attention, AttentionCall, AttentionPattern, MechanismShape } from "@heddle/attention";
-import { HeddleError, checkFields, checkInteger, checkNumber, reject, slice } from "@heddle/core";
-import type { Weights } from "@heddle/core";
+import { HeddleError, checkFields, checkInteger, checkNumber, reject } from "@heddle/core";
+import type { TensorPart, Weights } from "@heddle/core";
+import { dropoutOf } from "./context.ts";
 import type { LayerContext } from "./context.ts";
 
 /** How the projections of queries, keys and values are called and stored in the checkpoint. */
@@ -74,15 +75,13 @@ function maskedBy(pattern: AttentionPattern, allowed: Allowed): Allowed {
   return masked;
 }
 
-type Projected = readonly [q: Tensor, k: Tensor, v: Tensor];
-
-/** Declares the projections: a function to q, k and v, and where each one's weights are. */
+/** Declares the projections: a function to the parts of q, k and v, and where each one's weights are. */
 function projections(
   weights: Weights,
   names: ProjectionNames,
   [queries, keys]: readonly [queryWidth: number, keyWidth: number],
   width: number,
-): { project: (x: Tensor) => Projected; sources: MechanismShape["projections"] } {
+): { project: (x: Tensor) => readonly TensorPart[]; sources: MechanismShape["projections"] } {
   if ("fused" in names) {
     const out = queries + 2 * keys;
     const layer = weights.linear(names.fused, { in: width, out, layout: "conv1d" });
@@ -95,29 +94,20 @@ function projections(
     return {
       project(x) {
         const all = layer(x);
-        const cut = (begin: number, size: number): Tensor => slice({ x: all, axis: 2, begin, size });
-        return [cut(0, queries), cut(queries, keys), cut(queries + keys, keys)];
+        return [0, queries, queries + keys].map((begin) => ({ x: all, begin }));
       },
       sources: { query: part(0, queries), key: part(queries, keys), value: part(queries + keys, keys) },
     };
   }
-  const layers = [
-    weights.linear(names.query, { in: width, out: queries }),
-    weights.linear(names.key, { in: width, out: keys }),
-    weights.linear(names.value, { in: width, out: keys }),
-  ] as const;
+  const { query, key, value } = names;
   const source = (name: string, out: number): MechanismShape["projections"]["query"] => {
     const weight = weights.parameter(`${name}.weight`, { shape: [out, width] });
     const bias = weights.parameter(`${name}.bias`, { shape: [out] });
     return { weight: () => weight.tensor(), bias: () => bias.tensor() };
   };
   return {
-    project: (x) => [layers[0](x), layers[1](x), layers[2](x)],
-    sources: {
-      query: source(names.query, queries),
-      key: source(names.key, keys),
-      value: source(names.value, keys),
-    },
+    project: weights.linears([query, key, value], { in: width, out: [queries, keys, keys] }),
+    sources: { query: source(query, queries), key: source(key, keys), value: source(value, keys) },
   };
 }
 
@@ -154,14 +144,14 @@ export function selfAttention(
   const { project, sources } = projections(weights, names, [width, keyHeads * headWidth], width);
 
   const allowed = isCausal ? inDecoder : inEncoder;
-  const settings = ({ training }: LayerContext): Partial<AttentionCall> => ({
+  const settings = (context: LayerContext): Partial<AttentionCall> => ({
     ...(scale !== undefined && { scale }),
-    ...(training &&
-      rate > 0 && { dropout: { rate, address: { ...training, path: `${weights.path}.dropout` } } }),
+    ...dropoutOf(rate, `${weights.path}.dropout`, context),
   });
-  const heads3 = ([q, k, v]: Projected, { turn }: LayerContext): Projected => {
-    const [a, b] = [splitHeads(q, heads), splitHeads(k, keyHeads)];
-    return [turn ? turn(a) : a, turn ? turn(b) : b, splitHeads(v, keyHeads)];
+  const counts = [heads, keyHeads, keyHeads];
+  const headsOf = (x: Tensor, { turn }: LayerContext): Pick<AttentionCall, "q" | "k" | "v"> => {
+    const [q, k, v] = project(x).map((part, i) => splitHeads({ ...part, heads: counts[i]!, headWidth }));
+    return { q: turn ? turn(q!) : q!, k: turn ? turn(k!) : k!, v: v! };
   };
 
   if (attention.kind === "mechanism") {
@@ -183,13 +173,10 @@ export function selfAttention(
     return (x, context) => {
       if (context.cache && !capabilities.cache) lacks("does not work with a cache: run without one");
       if (context.maps?.wants(layer) && !capabilities.maps) lacks("gives no attention maps");
-      const [q, k, v] = heads3(project(x), context);
       const { attributes, modifiers, padded, positions, turn } = context;
       return mechanism({
         x,
-        q,
-        k,
-        v,
+        ...headsOf(x, context),
         attributes,
         modifiers,
         padded,
@@ -202,10 +189,9 @@ export function selfAttention(
 
   const masked = maskedBy(attention, allowed);
   return (x, context) => {
-    const [q, k, v] = heads3(project(x), context);
     const { attributes, modifiers, padded, cache, maps } = context;
     const pattern = masked[padded && !cache ? "padded" : "plain"];
-    const call = { q, k, v, pattern, modifiers, attributes, ...settings(context) };
+    const call = { ...headsOf(x, context), pattern, modifiers, attributes, ...settings(context) };
     if (maps?.wants(layer)) {
       if (cache) throw new HeddleError("unsupported", `${where}: maps must be asked for without a cache`);
       const { heads: ofHeads, rows } = maps;

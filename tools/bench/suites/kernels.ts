@@ -1,7 +1,7 @@
 /** Every kernel of the WASM backend, forward and backward, against the reference composition that it replaces. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { attentionOperation, causal } from "@heddle/attention";
+import { attentionOperation, causal, mergeHeadsOperation, splitHeadsOperation } from "@heddle/attention";
 import {
   activationOperation,
   adamwOperation,
@@ -87,6 +87,12 @@ function* cases(): Generator<BenchCase> {
     weight: draw("weight", 768, 768),
     bias: draw("bias", 768),
   }));
+  yield* casesOf("linear 512x768x768, residual", linearOperation, (draw) => ({
+    x: draw("x", 512, 768),
+    weight: draw("weight", 768, 768),
+    bias: draw("bias", 768),
+    residual: draw("residual", 512, 768),
+  }));
   yield* casesOf("matmul 12x128x64x128, b transposed", matmulOperation, (draw) => ({
     a: draw("a", 12, 128, 64),
     b: draw("b", 12, 128, 64),
@@ -105,6 +111,12 @@ function* cases(): Generator<BenchCase> {
     weight: draw("weight", 768),
     bias: draw("bias", 768),
   }));
+  yield* casesOf("layerNorm 512x768, residual", layerNormOperation, (draw) => ({
+    x: draw("x", 512, 768),
+    residual: draw("residual", 512, 768),
+    weight: draw("weight", 768),
+    bias: draw("bias", 768),
+  }));
   yield* casesOf("rmsNorm 512x768", rmsNormOperation, (draw) => ({
     x: draw("x", 512, 768),
     weight: draw("weight", 768),
@@ -112,6 +124,10 @@ function* cases(): Generator<BenchCase> {
   yield* casesOf("residual 512x768", residualOperation, (draw) => ({
     x: draw("x", 512, 768),
     y: draw("y", 512, 768),
+  }));
+  yield* casesOf("residual 8x64x768, one table", residualOperation, (draw) => ({
+    x: draw("x", 8, 64, 768),
+    y: draw("y", 64, 768),
   }));
   yield* casesOf("embedding 512 of 8192x768", embeddingOperation, (draw) => ({
     table: draw("table", 8192, 768),
@@ -129,6 +145,21 @@ function* cases(): Generator<BenchCase> {
   yield* casesOf("rotary 12x512x64", rotaryOperation, (draw) => ({
     x: heads(draw, "x"),
     positions: integers(512, 512),
+  }));
+  yield* casesOf("splitHeads, 12 of 64 from 768 on of 512x2304", splitHeadsOperation, (draw) => ({
+    x: draw("x", 1, 512, 2304),
+    heads: 12,
+    headWidth: 64,
+    begin: 768,
+  }));
+  yield* casesOf("splitHeads, 12 of 64 of 512x768", splitHeadsOperation, (draw) => ({
+    x: draw("x", 1, 512, 768),
+    heads: 12,
+  }));
+  yield* casesOf("mergeHeads 12x512x64", mergeHeadsOperation, (draw) => ({ x: heads(draw, "x") }));
+  yield* casesOf("transpose 512x768", transposeOperation, (draw) => ({
+    x: draw("x", 512, 768),
+    order: [1, 0],
   }));
   yield* casesOf("transpose of heads, 512x12x64", transposeOperation, (draw) => ({
     x: draw("x", 1, 512, 12, 64),

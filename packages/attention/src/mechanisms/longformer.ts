@@ -74,7 +74,7 @@ export function longformer(options: LongformerOptions): AttentionMechanism {
           out: count * headWidth,
           from: projections[role],
         });
-        return (x) => splitHeads(layer(x), count);
+        return (x) => splitHeads({ x: layer(x), heads: count });
       };
       const [query, key, value] = [
         project("query", heads),

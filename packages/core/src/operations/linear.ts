@@ -20,9 +20,11 @@ export interface LinearCall {
   /** @default "linear", or that of a packed weight */
   readonly layout?: MatrixLayout;
   readonly activation?: Activation;
+  /** [..., M], added last. @default nothing */
+  readonly residual?: Tensor;
 }
 
-function checkWeight({ x, weight, bias, layout }: LinearCall): void {
+function checkWeight({ x, weight, bias, layout, residual }: LinearCall): void {
   if ("kind" in weight && isDifferentiating())
     throw new HeddleError(
       "invalid-state",
@@ -34,7 +36,9 @@ function checkWeight({ x, weight, bias, layout }: LinearCall): void {
   const shape = kept === "linear" ? [null, width] : [width, null];
   if ("kind" in weight) checkShape("linear: weight", weight.shape, shape);
   else checkFloatsOf("linear: weight", weight, shape);
-  if (bias) checkFloatsOf("linear: bias", bias, [weight.shape[kept === "linear" ? 0 : 1]!]);
+  const out = weight.shape[kept === "linear" ? 0 : 1]!;
+  if (bias) checkFloatsOf("linear: bias", bias, [out]);
+  if (residual) checkFloatsOf("linear: residual", residual, [...x.shape.slice(0, -1), out]);
 }
 
 /** The weight as [N, M]. */
@@ -49,7 +53,7 @@ const matrix = (x: Tensor): Tensor => tf.reshape(x, [rowsOf(x.shape), x.shape.at
 /** The operation behind `linear`. */
 export const linearOperation: Operation<LinearCall> = defineOperation<LinearCall>({
   name: "linear",
-  tensors: ["x", "weight", "bias"],
+  tensors: ["x", "weight", "bias", "residual"],
   needs: ["x", "weight"],
   validate(call) {
     const { x, layout = "linear", activation } = call;
@@ -60,13 +64,14 @@ export const linearOperation: Operation<LinearCall> = defineOperation<LinearCall
   },
   // tfjs's matMul is fast on WASM only for plain matrices: transpose in a step of its own.
   forward(call) {
-    const { x, bias, activation } = call;
+    const { x, bias, activation, residual } = call;
     const w = columns(call);
     const product = tf.matMul(matrix(x), w);
     const shape = [...x.shape.slice(0, -1), w.shape[1]!];
     const before = tf.reshape(bias ? tf.add(product, bias) : product, shape);
-    if (!activation) return { output: before };
-    return { output: applyActivation(activation, before), saved: [before] };
+    const activated = activation ? applyActivation(activation, before) : before;
+    const output = residual ? tf.add(activated, residual) : activated;
+    return { output, ...(activation && { saved: [before] }) };
   },
   gradient({ call: { x, weight, layout = "linear", activation }, saved, dy }) {
     const w = weight as Tensor;
@@ -76,11 +81,12 @@ export const linearOperation: Operation<LinearCall> = defineOperation<LinearCall
       weight: () =>
         layout === "linear" ? tf.matMul(tf.transpose(d), matrix(x)) : tf.matMul(tf.transpose(matrix(x)), d),
       bias: () => sumRows(d),
+      residual: () => dy,
     };
   },
 });
 
-/** y = activation(x W + b) over the last dimension. */
+/** y = activation(x W + b) + residual over the last dimension. */
 export function linear(call: LinearCall): Tensor {
   return run(linearOperation, call);
 }

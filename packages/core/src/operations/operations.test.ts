@@ -39,6 +39,36 @@ const CASES: readonly Case[] = [
     (x, weight) => linear({ x: x!, weight: weight! }),
   ],
   [
+    "linear with a residual",
+    [
+      [2, 3, 5],
+      [4, 5],
+      [2, 3, 4],
+    ],
+    (x, weight, residual) => linear({ x: x!, weight: weight!, residual: residual! }),
+  ],
+  [
+    "linear gelu with a residual",
+    [[3, 5], [5, 4], [4], [3, 4]],
+    (x, weight, bias, residual) =>
+      linear({
+        x: x!,
+        weight: weight!,
+        bias,
+        layout: "conv1d",
+        activation: "gelu",
+        residual: residual!,
+      }),
+  ],
+  [
+    "linear with its input as the residual",
+    [
+      [3, 4],
+      [4, 4],
+    ],
+    (x, weight) => linear({ x: x!, weight: weight!, residual: x! }),
+  ],
+  [
     "matmul",
     [
       [2, 3, 5],
@@ -75,7 +105,22 @@ const CASES: readonly Case[] = [
     [[2, 3, 7], [7], [7]],
     (x, weight, bias) => layerNorm({ x: x!, weight: weight!, bias: bias! }),
   ],
+  [
+    "layerNorm with a residual",
+    [[2, 3, 7], [2, 3, 7], [7], [7]],
+    (x, residual, weight, bias) => layerNorm({ x: x!, residual: residual!, weight: weight!, bias: bias! }),
+  ],
   ["rmsNorm", [[2, 3, 7], [7]], (x, weight) => rmsNorm({ x: x!, weight: weight! })],
+  [
+    "rmsNorm with a residual",
+    [[2, 7], [2, 7], [7]],
+    (x, residual, weight) => rmsNorm({ x: x!, residual: residual!, weight: weight! }),
+  ],
+  [
+    "rmsNorm with itself as the residual",
+    [[2, 7], [7]],
+    (x, weight) => rmsNorm({ x: x!, residual: x!, weight: weight! }),
+  ],
   [
     "residual",
     [
@@ -140,6 +185,47 @@ const draw = (shape: readonly number[], path: string): Float32Array =>
 function weighed(y: Tensor, cotangent: Float32Array): number {
   return [...y.dataSync()].reduce((sum, value, i) => sum + value * cotangent[i]!, 0);
 }
+
+describe("a residual", () => {
+  const x = (): Tensor => tf.tensor2d([[1, 2, 6]]);
+  const ones = (): Tensor => tf.ones([3]);
+
+  it("is added after the activation, and before a norm", async () => {
+    await tf.setBackend("cpu");
+    tf.tidy(() => {
+      const weight = tf.tensor2d([1, 0, 0, 0, 1, -1], [3, 2]);
+      const residual = tf.tensor2d([[10, 20]]);
+      const call = { x: x(), weight, layout: "conv1d", activation: "relu", residual } as const;
+      // x W is [1 + 6, -6].
+      expect([...linear(call).dataSync()]).toEqual([17, 20]);
+      const [sum, zero] = [tf.tensor2d([[3, 3, 9]]), tf.zeros([3])];
+      const rest = { weight: ones(), bias: zero };
+      const apart = layerNorm({ x: sum, ...rest }).dataSync();
+      expect(layerNorm({ x: x(), residual: tf.tensor2d([[2, 1, 3]]), ...rest }).dataSync()).toEqual(apart);
+      expect(rmsNorm({ x: x(), residual: tf.tensor2d([[2, 1, 3]]), weight: ones() }).dataSync()).toEqual(
+        rmsNorm({ x: sum, weight: ones() }).dataSync(),
+      );
+    });
+  });
+
+  it.each<[string, (residual: Tensor) => Tensor]>([
+    [
+      "linear: residual must have shape [1, 2]",
+      (residual) => linear({ x: x(), weight: tf.ones([2, 3]), residual }),
+    ],
+    [
+      "layerNorm: residual must have shape [1, 3]",
+      (residual) => layerNorm({ x: x(), weight: ones(), bias: ones(), residual }),
+    ],
+    ["rmsNorm: residual must have shape [1, 3]", (residual) => rmsNorm({ x: x(), weight: ones(), residual })],
+  ])("has the shape of what it is added to: %s", async (message, attempt) => {
+    await tf.setBackend("cpu");
+    tf.tidy(() => {
+      expect(() => attempt(tf.ones([3]))).toThrow(`${message}, got [3]`);
+      expect(() => attempt(tf.ones([1, 4], "int32"))).toThrow("residual must be float32");
+    });
+  });
+});
 
 describe("crossEntropy", () => {
   it("does not count a class that is ruled out by -Infinity", async () => {

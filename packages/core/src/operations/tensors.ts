@@ -35,3 +35,9 @@ export function sumRows(x: Tensor): Tensor {
   const [rows, width] = [rowsOf(x.shape), x.shape.at(-1)!];
   return tf.reshape(tf.matMul(tf.ones([1, rows]), tf.reshape(x, [rows, width])), [width]);
 }
+
+/** One gradient of several inputs: computed once, and given to each as a tensor of its own. */
+export function sharedGradient(compute: () => Tensor): () => Tensor {
+  let made: Tensor | undefined;
+  return () => (made && !made.isDisposed ? tf.clone(made) : (made = compute()));
+}

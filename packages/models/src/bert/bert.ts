@@ -2,9 +2,11 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { reshape, residual, slice } from "@heddle/core";
 import type { Weights } from "@heddle/core";
-import { dropoutAt, embedding, layerNorm, selfAttention } from "@heddle/nn";
+import { dropoutAt, dropoutOf, embedding, layerNorm, selfAttention } from "@heddle/nn";
 import type { LayerContext } from "@heddle/nn";
 import { defineModel } from "../define-model.ts";
+import { inScope } from "../in-scope.ts";
+import type { Layer } from "../in-scope.ts";
 import { attentionOf } from "../model.ts";
 import type { ModelFamily, Network } from "../model.ts";
 import { bertQuirks, completeBertConfig, plainBertSwap, readBertConfig, writeBertConfig } from "./config.ts";
@@ -26,11 +28,7 @@ export type BertLayerConfig = Pick<
 >;
 
 /** One layer of BERT, and of the models that change only its attention. */
-export function bertLayer(
-  weights: Weights,
-  config: BertLayerConfig,
-  layer: number,
-): (x: Tensor, context: LayerContext) => Tensor {
+export function bertLayer(weights: Weights, config: BertLayerConfig, layer: number): Layer {
   const { width, heads, innerWidth, activation, epsilon, dropout, attentionDropout } = config;
   const attend = selfAttention(weights.at("attention.self"), {
     width,
@@ -44,16 +42,16 @@ export function bertLayer(
   const up = weights.linear("intermediate.dense", { in: width, out: innerWidth });
   const down = weights.linear("output.dense", { in: innerWidth, out: width });
   const normAfter = layerNorm(weights, "output.LayerNorm", { width, epsilon });
-  const drop = (x: Tensor, name: string, context: LayerContext): Tensor =>
-    dropoutAt(x, dropout, `${weights.path}.${name}`, context);
+  const drop = (name: string, context: LayerContext): ReturnType<typeof dropoutOf> =>
+    dropoutOf(dropout, `${weights.path}.${name}`, context);
 
   // Post-norm: normalise after the residual, unlike GPT.
-  return (x, context) => {
-    const attended = normBetween(
-      residual(x, drop(project(attend(x, context)), "attention.output.dropout", context)),
-    );
-    return normAfter(residual(attended, drop(down(up(attended, { activation })), "output.dropout", context)));
-  };
+  return inScope((x, context) => {
+    const projected = project(attend(x, context), drop("attention.output.dropout", context));
+    const attended = normBetween(projected, { residual: x });
+    const transformed = down(up(attended, { activation }), drop("output.dropout", context));
+    return normAfter(transformed, { residual: attended });
+  });
 }
 
 function bertNetwork(weights: Weights, config: BertConfig): Network {

@@ -1,20 +1,17 @@
 /** GPT-2: https://openai.com/research/better-language-models, after https://arxiv.org/abs/1706.03762. Shapes: B batch, L length, D width. */
-import type { Tensor } from "@tensorflow/tfjs-core";
-import { normal, residual } from "@heddle/core";
+import { normal } from "@heddle/core";
 import type { Weights } from "@heddle/core";
-import { dropoutAt, embedding, feedForward, layerNorm, selfAttention } from "@heddle/nn";
+import { dropoutAt, dropoutOf, embedding, feedForward, layerNorm, selfAttention } from "@heddle/nn";
 import type { LayerContext } from "@heddle/nn";
 import { defineModel } from "../define-model.ts";
+import { inScope } from "../in-scope.ts";
+import type { Layer } from "../in-scope.ts";
 import { attentionOf } from "../model.ts";
 import type { ModelFamily, Network } from "../model.ts";
 import { completeGptConfig, gptQuirks, plainGptSwap, readGptConfig, writeGptConfig } from "./config.ts";
 import type { GptConfig, GptOptions } from "./config.ts";
 
-function gptBlock(
-  weights: Weights,
-  config: GptConfig,
-  layer: number,
-): (x: Tensor, context: LayerContext) => Tensor {
+function gptBlock(weights: Weights, config: GptConfig, layer: number): Layer {
   const { width, heads, innerWidth, activation, epsilon, dropout, attentionDropout, layers } = config;
   const { inverseLayerScale } = config;
   // Each block adds to the residual stream twice, so what is added starts smaller in deeper models (GPT-2 §2.3).
@@ -46,17 +43,17 @@ function gptBlock(
     names,
     downInit: outputInit,
   });
-  const drop = (x: Tensor, name: string, context: LayerContext): Tensor =>
-    dropoutAt(x, dropout, `${weights.path}.${name}`, context);
+  const drop = (name: string, context: LayerContext): ReturnType<typeof dropoutOf> =>
+    dropoutOf(dropout, `${weights.path}.${name}`, context);
 
   // Pre-norm: normalise before each sublayer, unlike BERT.
-  return (x, context) => {
-    const attended = residual(
-      x,
-      drop(project(attend(normBefore(x), context)), "attn.resid_dropout", context),
-    );
-    return residual(attended, drop(transform(normBetween(attended)), "mlp.dropout", context));
-  };
+  return inScope((x, context) => {
+    const attended = project(attend(normBefore(x), context), {
+      ...drop("attn.resid_dropout", context),
+      residual: x,
+    });
+    return transform(normBetween(attended), { ...drop("mlp.dropout", context), residual: attended });
+  });
 }
 
 function gptNetwork(weights: Weights, config: GptConfig): Network {

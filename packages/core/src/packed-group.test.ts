@@ -1,0 +1,176 @@
+import "@tensorflow/tfjs-backend-cpu";
+import * as tf from "@tensorflow/tfjs-core";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Packing } from "./packing.ts";
+import { createParameter, packTogether } from "./parameter.ts";
+import type { Parameter } from "./parameter.ts";
+import { differentiate } from "./tape.ts";
+
+beforeAll(async () => {
+  await tf.setBackend("cpu");
+});
+let before = 0;
+beforeEach(() => void (before = tf.memory().numTensors));
+afterEach(() => expect(tf.memory().numTensors, "tensors leaked").toBe(before));
+
+const tensors = (): number => tf.memory().numTensors - before;
+const read = (tensor: tf.Tensor): number[] => [...tensor.dataSync()];
+
+/** The values backwards. */
+const backwards: Packing = {
+  name: "backwards",
+  pack: (weight) => tf.reverse(tf.reshape(weight, [-1])),
+  unpack: ({ values, shape }) => tf.reshape(tf.reverse(values), [...shape]),
+};
+
+/** Three weights of outputs 1, 2 and 1 over an input of 2, in layout `linear`, counting on. */
+function weights(): [Parameter, Parameter, Parameter] {
+  const make = (name: string, out: number, first: number): Parameter =>
+    createParameter(name, [out, 2], () => Float32Array.from({ length: 2 * out }, (_, i) => first + i));
+  return [make("a", 1, 1), make("b", 2, 3), make("c", 1, 7)];
+}
+const dispose = (parameters: readonly Parameter[]): void => parameters.forEach((one) => one.dispose());
+
+describe("packTogether", () => {
+  it("holds parameters side by side, in place of their plain values", () => {
+    const all = weights();
+    const packed = packTogether(all, backwards, "linear");
+    expect(packed).toMatchObject({ kind: "packed", packing: backwards, layout: "linear", shape: [4, 2] });
+    expect(read(packed.values)).toEqual([8, 7, 6, 5, 4, 3, 2, 1]);
+    expect(tensors()).toBe(1);
+    expect(all.map(({ filled, exclusive, version }) => [filled, exclusive, version])).toEqual(
+      all.map(() => [true, false, 0]),
+    );
+    expect(packTogether(all, backwards, "linear")).toBe(packed);
+    dispose(all);
+  });
+
+  it("goes along the columns in layout conv1d", () => {
+    const make = (name: string, values: number[]): Parameter =>
+      createParameter(name, [2, values.length / 2], () => Float32Array.from(values));
+    const all = [make("a", [1, 2]), make("b", [3, 4, 5, 6])];
+    const { values, shape } = packTogether(all, backwards, "conv1d");
+    expect([shape, read(values).toReversed()]).toEqual([
+      [2, 3],
+      [1, 3, 4, 2, 5, 6],
+    ]);
+    expect(all.map((one) => read(one.tensor()))).toEqual([
+      [1, 2],
+      [3, 4, 5, 6],
+    ]);
+    expect(tensors()).toBe(2);
+    dispose(all);
+  });
+
+  it("gives every parameter its values back when one is read, and packs again", () => {
+    const all = weights();
+    packTogether(all, backwards, "linear");
+    expect(read(all[1].tensor())).toEqual([3, 4, 5, 6]);
+    expect(tensors()).toBe(3);
+    expect(all.map((one) => read(one.tensor()))).toEqual([
+      [1, 2],
+      [3, 4, 5, 6],
+      [7, 8],
+    ]);
+    expect(read(packTogether(all, backwards, "linear").values)).toEqual([8, 7, 6, 5, 4, 3, 2, 1]);
+    expect(tensors()).toBe(1);
+    dispose(all);
+  });
+
+  it.each<[string, (parameter: Parameter) => void]>([
+    ["assign", (parameter) => parameter.assign(Float32Array.of(0, 0, 0, 0))],
+    ["replace", (parameter) => parameter.replace(tf.zeros([2, 2]))],
+  ])("keeps the others' values when one takes new ones: %s", (_, change) => {
+    const all = weights();
+    packTogether(all, backwards, "linear");
+    change(all[1]);
+    expect(all[1].version).toBe(1);
+    expect(tensors()).toBe(2);
+    expect(read(packTogether(all, backwards, "linear").values)).toEqual([8, 7, 0, 0, 0, 0, 2, 1]);
+    expect(tensors()).toBe(1);
+    expect(read(all[2].tensor())).toEqual([7, 8]);
+    dispose(all);
+  });
+
+  it("keeps the others' values when one goes to 16 bits, and refuses that one", () => {
+    const all = weights();
+    packTogether(all, backwards, "linear");
+    all[0].assignHalf("f16", Uint16Array.of(0x3c00, 0xc000));
+    expect(() => packTogether(all, backwards, "linear")).toThrow(
+      'a: storage must be f32 to be packed, got "f16"',
+    );
+    expect(read(all[1].tensor())).toEqual([3, 4, 5, 6]);
+    expect(tensors()).toBe(2);
+    dispose(all);
+  });
+
+  it("frees the packed values with the last parameter, and gives those that stay theirs", () => {
+    const all = weights();
+    packTogether(all, backwards, "linear");
+    all[0].dispose();
+    expect(() => all[0].tensor()).toThrow("a: must not be used after its weights were disposed");
+    expect(() => packTogether(all, backwards, "linear")).toThrow("a: must not be used after");
+    expect(read(all[2].tensor())).toEqual([7, 8]);
+    packTogether(all.slice(1), backwards, "linear");
+    all[1].dispose();
+    expect(tensors()).toBe(1);
+    all[2].dispose();
+    expect(tensors()).toBe(0);
+  });
+
+  it("moves parameters from one company to another", () => {
+    const all = weights();
+    const [a, b, c] = all;
+    packTogether(all, backwards, "linear");
+    expect(read(packTogether([b], backwards, "linear").values)).toEqual([6, 5, 4, 3]);
+    expect(read(packTogether([c, a], backwards, "linear").values)).toEqual([2, 1, 8, 7]);
+    expect(tensors()).toBe(2);
+    expect(read(packTogether([a, c], backwards, "linear").values)).toEqual([8, 7, 2, 1]);
+    const other: Packing = { ...backwards, name: "other" };
+    expect(packTogether([a, c], other, "linear").packing).toBe(other);
+    expect(all.map((one) => read(one.tensor()))).toEqual([
+      [1, 2],
+      [3, 4, 5, 6],
+      [7, 8],
+    ]);
+    dispose(all);
+  });
+
+  it("takes a parameter twice", () => {
+    const [a, , c] = weights();
+    expect(read(packTogether([a, c, a], backwards, "linear").values)).toEqual([2, 1, 8, 7, 2, 1]);
+    expect(packTogether([a, c, a], backwards, "linear").shape).toEqual([3, 2]);
+    expect(read(a.tensor())).toEqual([1, 2]);
+    expect(tensors()).toBe(2);
+    dispose([a, c]);
+  });
+
+  it("refuses what cannot lie together, and changes nothing", () => {
+    const [a, b] = weights();
+    const wide = createParameter("wide", [2, 3], () => new Float32Array(6));
+    expect(() => packTogether([], backwards, "linear")).toThrow(
+      "packTogether: parameters must hold at least one, got []",
+    );
+    expect(() => packTogether([a, wide], backwards, "linear")).toThrow(
+      "wide: shape must have shape [any, 2], got [2,3]",
+    );
+    const broken: Packing = {
+      ...backwards,
+      pack() {
+        throw new Error("no room");
+      },
+    };
+    expect(() => packTogether([a, b], broken, "linear")).toThrow("no room");
+    expect(read(b.tensor())).toEqual([3, 4, 5, 6]);
+    const x = tf.ones([1]);
+    expect(() =>
+      differentiate(() => {
+        packTogether([a, b], backwards, "linear");
+        return x;
+      }, [a]),
+    ).toThrow("a: must not be packed while differentiating, which may watch its plain values");
+    expect(tensors()).toBe(3);
+    x.dispose();
+    dispose([a, b, wide]);
+  });
+});

@@ -1,0 +1,64 @@
+/** Matrices that lie packed side by side, in place of their plain values, until one of those is read. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import type { MatrixLayout, PackedMatrix, Packing } from "./packing.ts";
+import { withoutTape } from "./tape.ts";
+
+/** One of the matrices: what holds its plain values when they are not packed. */
+export interface GroupMember {
+  readonly shape: readonly number[];
+  /** Takes over a tensor with the plain values. */
+  hold(plain: Tensor): void;
+}
+
+/** What is packed together. */
+export interface PackedGroup {
+  /** All of them as one matrix, their outputs one after the other. */
+  readonly matrix: PackedMatrix;
+  /** Whether it holds these, in this order and form, and nothing else. */
+  holds(members: readonly GroupMember[], packing: Packing, layout: MatrixLayout): boolean;
+  /** Gives the plain values back to those that have not left. */
+  unpack(): void;
+  /** For a member whose values are not wanted any more. The packed ones are freed with the last. */
+  leave(member: GroupMember): void;
+}
+
+/** Packs the plain values of `members`, which stay as they are. */
+export function packGroup(
+  members: readonly GroupMember[],
+  plain: readonly Tensor[],
+  packing: Packing,
+  layout: MatrixLayout,
+): PackedGroup {
+  const axis = layout === "linear" ? 0 : 1;
+  const lengths = members.map(({ shape }) => shape[axis]!);
+  const shape = members[0]!.shape.with(
+    axis,
+    lengths.reduce((a, b) => a + b),
+  );
+  const values = withoutTape(() =>
+    tf.tidy(() => packing.pack(plain.length === 1 ? plain[0]! : tf.concat([...plain], axis), layout)),
+  );
+  const matrix: PackedMatrix = { kind: "packed", packing, layout, shape, values: tf.keep(values) };
+  const present = new Set(members);
+  return {
+    matrix,
+    holds: (wanted, form, order) =>
+      form === packing &&
+      order === layout &&
+      wanted.length === members.length &&
+      wanted.every((member, i) => member === members[i] && present.has(member)),
+    unpack() {
+      const parts = withoutTape(() =>
+        tf.tidy(() => {
+          const all = packing.unpack(matrix);
+          return members.length === 1 ? [all] : tf.split(all, lengths, axis);
+        }),
+      );
+      members.forEach((member, i) => (present.has(member) ? member.hold(parts[i]!) : parts[i]!.dispose()));
+    },
+    leave(member) {
+      if (present.delete(member) && present.size === 0) values.dispose();
+    },
+  };
+}
