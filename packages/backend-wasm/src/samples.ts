@@ -86,6 +86,7 @@ export function sampleResults({ x, weight, bias, attention, ids }: SampleCalls):
       ...both(linearWasm, { x: some, weight, bias, activation: "gelu" }),
       ...both(linearWasm, { x: some, weight: { ...packed, values }, bias }, false),
     ]),
+    panels.unpack({ ...packed, values }),
     ...both(matmulWasm, { a: q, b: q, transposeB: true }),
     ...both(layerNormWasm, { x: rows, weight: bias, bias }),
     ...both(rmsNormWasm, { x: rows, weight: bias }),

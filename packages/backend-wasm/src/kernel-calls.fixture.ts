@@ -1,0 +1,81 @@
+import { attentionOperation, cacheWriteOperation } from "@heddle/attention";
+import * as conformance from "@heddle/conformance";
+import type { KernelCase } from "@heddle/conformance";
+import * as core from "@heddle/core";
+import type { Kernel, Operation, Output } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { activationWasm } from "./activation.ts";
+import { adamwWasm } from "./adamw.ts";
+import { attentionWasm } from "./attention.ts";
+import { cacheWriteWasm } from "./cache-write.ts";
+import { crossEntropyWasm } from "./cross-entropy.ts";
+import { dropoutWasm } from "./dropout.ts";
+import { embeddingWasm } from "./embedding.ts";
+import { linearWasm, panels } from "./linear.ts";
+import { matmulWasm } from "./matmul.ts";
+import { layerNormWasm, rmsNormWasm } from "./norms.ts";
+import { residualWasm } from "./residual.ts";
+import { rotaryWasm } from "./rotary.ts";
+import { sliceWasm, transposeWasm } from "./shape.ts";
+
+/** A kernel of this package in one of the calls that it is tested with. */
+export interface KernelRun {
+  readonly name: string;
+  /** Outputs, and the gradients of all inputs where there are any. What else is made in it is freed. */
+  run(): Tensor[];
+}
+
+function runsOf<C, R extends Output>(
+  { inputs }: Operation<C, R>,
+  kernel: Kernel<C, R>,
+  cases: readonly KernelCase<C>[],
+): KernelRun[] {
+  return cases
+    .filter(({ supported = true }) => supported)
+    .map(({ name, make, differentiable = true }) => ({
+      name: `${kernel.name}: ${name}`,
+      run: () =>
+        tf.tidy(() => {
+          const call = make();
+          const differentiating = differentiable && kernel.gradient !== undefined;
+          const { output, saved = [] } = kernel.forward(call, { differentiating });
+          const outputs = Array.isArray(output) ? output : [output];
+          if (!differentiating) return outputs;
+          const dy = conformance.drawn("dy", outputs[0]!.shape);
+          const gradients = kernel.gradient!({ call, saved, dy });
+          return [...outputs, ...Object.keys(inputs(call)).map((input) => gradients[input]!())];
+        }),
+    }));
+}
+
+/** Every kernel of this package in every call of the conformance package, and the packing of weights. */
+export const kernelRuns: readonly KernelRun[] = [
+  ...runsOf(core.activationOperation, activationWasm, conformance.activationCases),
+  ...runsOf(core.adamwOperation, adamwWasm, conformance.adamwCases),
+  ...runsOf(attentionOperation, attentionWasm, conformance.attentionCases),
+  ...runsOf(cacheWriteOperation, cacheWriteWasm, conformance.cacheWriteCases),
+  ...runsOf(core.crossEntropyOperation, crossEntropyWasm, conformance.crossEntropyCases),
+  ...runsOf(core.dropoutOperation, dropoutWasm, conformance.dropoutCases),
+  ...runsOf(core.embeddingOperation, embeddingWasm, conformance.embeddingCases),
+  ...runsOf(core.layerNormOperation, layerNormWasm, conformance.layerNormCases),
+  ...runsOf(core.linearOperation, linearWasm, conformance.linearCases),
+  ...runsOf(core.matmulOperation, matmulWasm, conformance.matmulCases),
+  ...runsOf(core.residualOperation, residualWasm, conformance.residualCases),
+  ...runsOf(core.rmsNormOperation, rmsNormWasm, conformance.rmsNormCases),
+  ...runsOf(core.rotaryOperation, rotaryWasm, conformance.rotaryCases),
+  ...runsOf(core.sliceOperation, sliceWasm, conformance.sliceCases),
+  ...runsOf(core.transposeOperation, transposeWasm, conformance.transposeCases),
+  ...(["linear", "conv1d"] as const).map((layout) => ({
+    name: `packing: ${layout}`,
+    run: () =>
+      tf.tidy(() => {
+        const weight = conformance.drawn("weight", [149, 137]);
+        const values = panels.pack(weight, layout);
+        return [
+          values,
+          panels.unpack({ kind: "packed", packing: panels, layout, shape: [149, 137], values }),
+        ];
+      }),
+  })),
+];
