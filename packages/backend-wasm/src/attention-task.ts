@@ -57,8 +57,8 @@ export function whyNoTask({ q, v, modifiers = [] }: AttentionCall): string[] {
 export interface AttentionWork {
   readonly call: AttentionCall;
   readonly output: Tensor;
-  /** [B, H, Lq, 2] */
-  readonly stats: Tensor;
+  /** What a pass leaves for the next one, [B, H, Lq, 2]. */
+  readonly stats?: Tensor;
   /** Where the gradients of what the modifiers look up are added. */
   readonly gradients?: readonly Readonly<Record<string, Tensor>>[];
   /** Whether keys are packed for the product, instead of scored one by one. @default true */
@@ -105,7 +105,7 @@ export function runAttention(
       modifiers.lookups,
       ...dropoutWords(call),
       packsKeys ? 1 : 0,
-      owner.address(stats),
+      stats ? owner.address(stats) : 0,
       ...more,
     ]);
   } finally {

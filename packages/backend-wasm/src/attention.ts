@@ -13,7 +13,7 @@ import type { Machine } from "./machine.ts";
 const PACKED_FROM = 4;
 
 /** What the forward pass gave. */
-type Forward = Pick<AttentionWork, "output" | "stats">;
+type Forward = Required<Pick<AttentionWork, "output" | "stats">>;
 
 /** Gradients of q, k and v. */
 function inputGradients(owner: Machine, call: AttentionCall, dy: Tensor, forward: Forward): Tensor[] {

@@ -1,4 +1,4 @@
-import { attentionOperation, cacheWriteOperation } from "@heddle/attention";
+import { attentionMapsOperation, attentionOperation, cacheWriteOperation } from "@heddle/attention";
 import * as conformance from "@heddle/conformance";
 import type { KernelCase } from "@heddle/conformance";
 import * as core from "@heddle/core";
@@ -7,6 +7,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { activationWasm } from "./activation.ts";
 import { adamwWasm } from "./adamw.ts";
+import { attentionMapsWasm } from "./attention-maps.ts";
 import { attentionWasm } from "./attention.ts";
 import { cacheWriteWasm } from "./cache-write.ts";
 import { crossEntropyWasm } from "./cross-entropy.ts";
@@ -54,6 +55,7 @@ export const kernelRuns: readonly KernelRun[] = [
   ...runsOf(core.activationOperation, activationWasm, conformance.activationCases),
   ...runsOf(core.adamwOperation, adamwWasm, conformance.adamwCases),
   ...runsOf(attentionOperation, attentionWasm, conformance.attentionCases),
+  ...runsOf(attentionMapsOperation, attentionMapsWasm, conformance.attentionMapsCases),
   ...runsOf(cacheWriteOperation, cacheWriteWasm, conformance.cacheWriteCases),
   ...runsOf(core.crossEntropyOperation, crossEntropyWasm, conformance.crossEntropyCases),
   ...runsOf(core.dropoutOperation, dropoutWasm, conformance.dropoutCases),

@@ -13,7 +13,13 @@ import {
   strided,
   variables,
 } from "@heddle/attention";
-import type { AttentionCall, AttentionPattern, NumberNode } from "@heddle/attention";
+import type {
+  AttentionCall,
+  AttentionMapsCall,
+  AttentionPattern,
+  MapSelection,
+  NumberNode,
+} from "@heddle/attention";
 import { patternSamples } from "./pattern-samples.ts";
 import { drawAttributes } from "./random-attention.ts";
 import type { AttentionSizes } from "./random-attention.ts";
@@ -200,3 +206,21 @@ export const attentionCases: readonly KernelCase<AttentionCall>[] = cases.map((d
   make: () => draw(drawn),
   differentiable: drawn.differentiable ?? true,
 }));
+
+/** What is asked for, in turns: all of a call, one row of one head, and rows in any order, some of them twice. */
+const selections: readonly ((heads: number, rows: number) => MapSelection)[] = [
+  () => ({}),
+  (heads, rows) => ({ heads: [heads - 1], rows: [Math.floor(rows / 2)] }),
+  (heads, rows) => ({ heads: [heads - 1, 0, 0], rows: [rows - 1, 0, Math.floor(rows / 3), rows - 1] }),
+];
+
+/** Calls of `attentionMapsOperation` for the kernels of every backend. */
+export const attentionMapsCases: readonly KernelCase<AttentionMapsCall>[] = cases.map((drawn, i) => {
+  const { queries = 70, heads = 4 } = drawn;
+  const selection = selections[i % selections.length]!(heads, queries);
+  return {
+    name: `${JSON.stringify(selection)} of ${drawn.name}`,
+    make: () => ({ ...draw(drawn), ...selection }),
+    differentiable: false,
+  };
+});
