@@ -20,34 +20,49 @@ import { residualWasm } from "./residual.ts";
 import { rotaryWasm } from "./rotary.ts";
 import { sliceWasm, transposeWasm } from "./shape.ts";
 
+/** How a run differs from the call as it is. */
+export interface RunOptions {
+  /** Factor of all inputs and of the gradient of the output. @default 1 */
+  readonly scale?: number;
+  /** Runs the reference in place of the kernel. @default false */
+  readonly isReference?: boolean;
+}
+
 /** A kernel of this package in one of the calls that it is tested with. */
 export interface KernelRun {
   readonly name: string;
+  readonly kernel: string;
   /** Outputs, and the gradients of all inputs where there are any. What else is made in it is freed. */
-  run(): Tensor[];
+  run(options?: RunOptions): Tensor[];
 }
 
 function runsOf<C, R extends Output>(
-  { inputs }: Operation<C, R>,
-  kernel: Kernel<C, R>,
+  { inputs, withInputs, reference }: Operation<C, R>,
+  own: Kernel<C, R>,
   cases: readonly KernelCase<C>[],
 ): KernelRun[] {
+  const scaled = (call: C, scale: number): C =>
+    withInputs(
+      call,
+      Object.fromEntries(Object.entries(inputs(call)).map(([name, x]) => [name, tf.mul(x, scale)])),
+    );
+  const runOf =
+    ({ make, differentiable = true }: KernelCase<C>): KernelRun["run"] =>
+    ({ scale = 1, isReference = false } = {}) =>
+      tf.tidy(() => {
+        const kernel = isReference ? reference : own;
+        const call = scale === 1 ? make() : scaled(make(), scale);
+        const differentiating = differentiable && own.gradient !== undefined;
+        const { output, saved = [] } = kernel.forward(call, { differentiating });
+        const outputs = Array.isArray(output) ? output : [output];
+        if (!differentiating) return outputs;
+        const dy = conformance.drawn("dy", outputs[0]!.shape, { scale });
+        const gradients = kernel.gradient!({ call, saved, dy });
+        return [...outputs, ...Object.keys(inputs(call)).map((input) => gradients[input]!())];
+      });
   return cases
     .filter(({ supported = true }) => supported)
-    .map(({ name, make, differentiable = true }) => ({
-      name: `${kernel.name}: ${name}`,
-      run: () =>
-        tf.tidy(() => {
-          const call = make();
-          const differentiating = differentiable && kernel.gradient !== undefined;
-          const { output, saved = [] } = kernel.forward(call, { differentiating });
-          const outputs = Array.isArray(output) ? output : [output];
-          if (!differentiating) return outputs;
-          const dy = conformance.drawn("dy", outputs[0]!.shape);
-          const gradients = kernel.gradient!({ call, saved, dy });
-          return [...outputs, ...Object.keys(inputs(call)).map((input) => gradients[input]!())];
-        }),
-    }));
+    .map((each) => ({ name: `${own.name}: ${each.name}`, kernel: own.name, run: runOf(each) }));
 }
 
 /** Every kernel of this package in every call of the conformance package, and the packing of weights. */
@@ -70,6 +85,7 @@ export const kernelRuns: readonly KernelRun[] = [
   ...runsOf(core.transposeOperation, transposeWasm, conformance.transposeCases),
   ...(["linear", "conv1d"] as const).map((layout) => ({
     name: `packing: ${layout}`,
+    kernel: "packing",
     run: () =>
       tf.tidy(() => {
         const weight = conformance.drawn("weight", [149, 137]);
