@@ -36,16 +36,6 @@ INLINE f32x4 relu4(f32x4 x, const ExpConstants *c) { return AT_LEAST(x, CONST(0.
 
 INLINE f32x4 silu4(f32x4 x, const ExpConstants *c) { return MUL(x, sigmoid4(x, c)); }
 
-/* 2 sigmoid(2 x) - 1 would lose the digits of a small x, which has x times a polynomial of x^2 (Cephes, tanhf). */
-INLINE f32x4 tanh4(f32x4 x, const ExpConstants *c) {
-  f32x4 z = MUL(x, x), p = FMA(z, CONST(-5.70498872745e-3f), CONST(2.06390887954e-2f));
-  p = FMA(p, z, CONST(-5.37397155531e-2f));
-  p = FMA(p, z, CONST(1.33314422036e-1f));
-  p = FMA(p, z, CONST(-3.33332819422e-1f));
-  f32x4 near = FMA(MUL(p, z), x, x), far = SUB(MUL(CONST(2.0f), sigmoid4(MUL(x, CONST(2.0f)), c)), c->one);
-  return wasm_v128_bitselect(near, far, wasm_f32x4_lt(wasm_f32x4_abs(x), CONST(0.625f)));
-}
-
 /* rows x (4 vectors) floats in place, rows `stride` floats apart. One function an activation, apart from the product:
    a branch beside the accumulators halves its speed. */
 #define ACTIVATE(name)                                                                        \

@@ -1,5 +1,14 @@
-import { backendStarter, largestDifference, linearCases, testKernel, useBackend } from "@heddle/conformance";
 import {
+  backendStarter,
+  drawParameter,
+  expectGradients,
+  largestDifference,
+  linearCases,
+  testKernel,
+  useBackend,
+} from "@heddle/conformance";
+import {
+  activations,
   activeBackend,
   createWeights,
   differentiate,
@@ -9,6 +18,7 @@ import {
   startBackend,
   withoutTape,
 } from "@heddle/core";
+import type { LinearCall } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { linearWasm, panels } from "./linear.ts";
@@ -18,6 +28,27 @@ import { wasm } from "./wasm.ts";
 describe.each(variants)("linear on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(linearOperation, linearWasm, linearCases);
+
+  it.each([undefined, ...activations])("has the gradients that differences give: %s", async (activation) => {
+    for (const layout of ["linear", "conv1d"] as const) {
+      const [x, bias] = [drawParameter("x", [5, 7]), drawParameter("bias", [9])];
+      const weight = drawParameter("weight", layout === "linear" ? [9, 7] : [7, 9]);
+      const call = (): LinearCall => ({
+        x: x.tensor(),
+        weight: weight.tensor(),
+        bias: bias.tensor(),
+        layout,
+      });
+      // The corner of relu has no slope: no step may cross it.
+      const step = activation === "relu" ? 1e-3 : 0.02;
+      await expectGradients(
+        () => linear({ ...call(), ...(activation && { activation }) }),
+        [x, weight, bias],
+        { step },
+      );
+      [x, weight, bias].forEach((parameter) => parameter.dispose());
+    }
+  });
 
   it("comes with the backend, and explain names it", () => {
     tf.tidy(() => {
