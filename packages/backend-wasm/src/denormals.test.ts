@@ -1,8 +1,7 @@
 /** Numbers below 2^-126, which other libraries may take for 0: as inputs, as sums of products, as results. */
-import { largestDifference, largestEntry, useBackend } from "@heddle/conformance";
+import { largestDifference, largestEntry, kernelRuns, useBackend } from "@heddle/conformance";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
-import { kernelRuns } from "./kernel-calls.fixture.ts";
 
 describe.each([1e-20, 1e-40])("inputs and gradients times %f", (scale) => {
   useBackend("wasm");

@@ -1,10 +1,10 @@
 /** What every kernel does to the heap: nothing stays behind, and it works wherever the tensors are. */
+import { kernelRuns } from "@heddle/conformance";
+import type { KernelRun } from "@heddle/conformance";
 import { activeBackend, startBackend } from "@heddle/core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { kernelRuns } from "./kernel-calls.fixture.ts";
-import type { KernelRun } from "./kernel-calls.fixture.ts";
 import { machine } from "./machine.ts";
 import { wasm } from "./wasm.ts";
 
@@ -13,24 +13,23 @@ type Allocator = Record<"_malloc" | "_free", (size: number) => number>;
 
 /** Bytes of each place of the heap that is taken from now on, by us or by tfjs, and not given back. */
 function takenFromNow(): ReadonlyMap<number, number> {
-  const owner = machine();
-  const module = (tf.backend() as BackendWasm).wasm as unknown as Allocator;
-  const { allocate } = owner;
-  const { _free: free } = module;
   const taken = new Map<number, number>();
-  const take = (bytes: number): number => {
+  const allocating = (allocate: (bytes: number) => number) => (bytes: number) => {
     const address = allocate(bytes);
     taken.set(address, bytes);
     return address;
   };
-  const give = (address: number): number => {
+  const freeing = (free: (address: number) => unknown) => (address: number) => {
     taken.delete(address >>> 0);
-    return free(address);
+    return free(address) as number;
   };
-  vi.spyOn(owner, "allocate").mockImplementation(take);
-  vi.spyOn(module, "_malloc").mockImplementation(take);
-  vi.spyOn(owner, "free").mockImplementation(give);
-  vi.spyOn(module, "_free").mockImplementation(give);
+  const owner = machine();
+  const module = (tf.backend() as BackendWasm).wasm as unknown as Allocator;
+  const [{ allocate, free }, { _malloc, _free }] = [owner, module];
+  vi.spyOn(owner, "allocate").mockImplementation(allocating(allocate));
+  vi.spyOn(module, "_malloc").mockImplementation(allocating(_malloc));
+  vi.spyOn(owner, "free").mockImplementation(freeing(free));
+  vi.spyOn(module, "_free").mockImplementation(freeing(_free));
   return taken;
 }
 
@@ -55,11 +54,11 @@ describe("the heap", () => {
     await activeBackend()?.dispose();
   });
 
-  it.each([...new Set(kernelRuns.map(({ kernel }) => kernel))])(
+  it.each([...new Set(kernelRuns.map(({ operation }) => operation))])(
     "is as it was after 1,000 runs of %s",
     async (name) => {
-      await startBackend(wasm());
-      const runs = kernelRuns.filter(({ kernel }) => kernel === name);
+      await startBackend(wasm({ threads: 1 }));
+      const runs = kernelRuns.filter(({ operation }) => operation === name);
       // In the first round kernels are chosen, plans are made, and the scratch grows.
       const round = (): void => runs.forEach(({ run }) => tf.dispose(run()));
       round();
@@ -77,10 +76,10 @@ describe("the heap", () => {
   );
 
   it("may lie past 2 GB", async () => {
-    const first = await startBackend(wasm());
+    const first = await startBackend(wasm({ threads: 1 }));
     const expected = kernelRuns.map(bitsOf);
     await first.dispose();
-    await startBackend(wasm());
+    await startBackend(wasm({ threads: 1 }));
     fillTo2GB();
     const { output, address } = machine();
     let least = Infinity;

@@ -2,11 +2,10 @@
  * What threads rely on: not a bit of a kernel's results depends on how its units are shared out, on their order, or on
  * what a worker's memory held before.
  */
-import { useBackend } from "@heddle/conformance";
+import { kernelRuns, useBackend } from "@heddle/conformance";
 import { randomStream } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { kernelRuns } from "./kernel-calls.fixture.ts";
 import { machine } from "./machine.ts";
 import type { Machine, Word } from "./machine.ts";
 import { sampleInputs, sampleResults } from "./samples.ts";
@@ -79,7 +78,7 @@ function runInChunks(owner: Machine, chunksOf: (units: number) => Chunk[], fill:
   return names;
 }
 
-describe.each(variants)("units on wasm %j", (options) => {
+describe.each(variants.filter(({ threads }) => threads === 1))("units on wasm %j", (options) => {
   useBackend(wasm(options));
   beforeEach(() => {
     // The first kernel chooses the tile.

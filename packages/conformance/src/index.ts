@@ -17,6 +17,7 @@ export * from "./full-golden.ts";
 export * from "./fuzz-checkpoint.ts";
 export * from "./golden-families.ts";
 export * from "./golden.ts";
+export * from "./kernel-runs.ts";
 export * from "./linear-cases.ts";
 export * from "./matmul-cases.ts";
 export * from "./model-golden.ts";
