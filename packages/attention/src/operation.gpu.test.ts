@@ -2,14 +2,19 @@ import {
   drawAttention,
   drawAttributes,
   expectAttention,
+  largestDifference,
   patternSamples,
+  plainAttention,
+  tensorCall,
   useBackend,
 } from "@heddle/conformance";
 import type { AttentionSizes } from "@heddle/conformance";
+import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { fromInteger, lookup, score, variables } from "./expression/builders.ts";
 import { not, pattern } from "./expression/pattern.ts";
 import { patternToJSON } from "./expression/pattern-json.ts";
+import { attentionMaps } from "./maps.ts";
 import { causal } from "./patterns/causal.ts";
 
 const sizes: AttentionSizes = {
@@ -54,5 +59,17 @@ describe("attention on webgpu", () => {
       rule,
     );
     expect.hasAssertions();
+  });
+
+  it("gives maps of chosen heads and rows", async () => {
+    const plain = drawAttention(sizes, { pattern: causal(), queryOffset: [2, 0] });
+    const { probabilities } = plainAttention(plain);
+    const { call, tensors } = tensorCall(plain);
+    const maps = attentionMaps(call, { heads: [2], rows: [4, 1] });
+    const row = (b: number, i: number): Float64Array =>
+      probabilities.subarray(((b * 4 + 2) * 5 + i) * 7, ((b * 4 + 2) * 5 + i + 1) * 7);
+    const wanted = [0, 1].flatMap((b) => [4, 1].flatMap((i) => [...row(b, i)]));
+    expect(largestDifference(await maps.data(), wanted)).toBeLessThan(1e-5);
+    tf.dispose([...Object.values(tensors), maps]);
   });
 });

@@ -36,10 +36,6 @@ INLINE f32x4 relu4(f32x4 x, const ExpConstants *c) { return AT_LEAST(x, CONST(0.
 
 INLINE f32x4 silu4(f32x4 x, const ExpConstants *c) { return MUL(x, sigmoid4(x, c)); }
 
-INLINE f32x4 tanh4(f32x4 x, const ExpConstants *c) {
-  return SUB(MUL(CONST(2.0f), sigmoid4(MUL(x, CONST(2.0f)), c)), c->one);
-}
-
 /* rows x (4 vectors) floats in place, rows `stride` floats apart. One function an activation, apart from the product:
    a branch beside the accumulators halves its speed. */
 #define ACTIVATE(name)                                                                        \

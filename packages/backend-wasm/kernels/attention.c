@@ -1,13 +1,18 @@
 /* Flash attention: softmax(scale q k^T where a pair is allowed) v, tile by tile, nothing of size queries x keys. */
 #include "attention.h"
 
+/* Ranges of queries of a unit: few, so that threads can share a head, and as many as make what each unit packs for
+   itself cheap: 1 to 3 % of the time where a worker does one unit at a time, 4 to 8 % with 2 ranges. */
+enum { UNIT_TILES = 8 };
+
 /* A worker's own memory, beside what scores a tile. */
 typedef struct {
   Scorer scorer;
   float *sums; /* [QUERIES, e to a multiple of 16] */
   float *most, *total, *shrink; /* [QUERIES]: greatest score so far, sum of exponentials, factor for earlier sums */
   float *query; /* [d]: one scaled query */
-  float *v;     /* [capacity, e to a multiple of 16], where e is none */
+  float *v;     /* [key_tiles, KEYS, e to a multiple of 16], where e is no multiple of the tile's columns */
+  int *packed;  /* [key_tiles]: whether a range of keys is in scorer.k and v */
   float *dropout; /* [QUERIES, KEYS] */
 } Own;
 
@@ -19,18 +24,19 @@ INLINE Own take_own(const AttentionTask *t, float **at) {
   own.total = take(at, QUERIES);
   own.shrink = take(at, QUERIES);
   own.query = take(at, t->d);
-  own.v = take(at, t->e % t->columns ? (long)t->capacity * padded(t->e) : 0);
+  own.v = take(at, t->e % t->columns ? (long)t->key_tiles * KEYS * padded(t->e) : 0);
+  own.packed = (int *)take(at, t->key_tiles);
   own.dropout = take(at, t->dropout_limit ? QUERIES * KEYS : 0);
   return own;
 }
 
-/* The values of a head with rows of a whole number of vectors. */
-static void pad_values(const AttentionTask *t, const float *v, float *to) {
-  for (int i = 0; i < t->capacity; i++, v += t->e, to += padded(t->e)) {
-    int j = 0;
-    for (; j < t->e; j++) to[j] = v[j];
-    for (; j < padded(t->e); j++) to[j] = 0.0f;
-  }
+/* Packs a range of keys and their values where that is needed and not done yet: a window needs few of a head's. */
+INLINE void pack_once(const AttentionTask *t, const Own *own, int number, Range keys, const float *k, const float *v) {
+  if (own->packed[number]) return;
+  own->packed[number] = 1;
+  long first = (long)number * KEYS;
+  if (t->packs_keys) pack_range(t, k, keys, t->d, t->scale, own->scorer.k + first * t->d);
+  if (t->e % t->columns) gather(v, keys, t->e, own->v + first * padded(t->e));
 }
 
 /* Scores of one query with the keys of a range, four keys at a time; those behind the last are 0. */
@@ -104,11 +110,14 @@ INLINE void add_values(const AttentionTask *t, const Own *own, int rows, const f
 }
 
 /* One range of queries of one part of a head. A later part goes on from what the earlier ones left in o and stats. */
-INLINE void attend(const AttentionTask *t, const Plan *plan, int part, const Own *own, int number, int batch, int head,
-                   const float *q, const float *k, const float *v, float *o, float *stats) {
+INLINE void attend(const AttentionTask *t, const Plan *plan, int part, const Own *own, int number, int batch,
+                   int head) {
   Range queries = plan->queries[number];
-  int rows = queries.count, width = padded(t->e);
-  int v_stride = t->e % t->columns ? width : t->e;
+  int rows = queries.count, width = padded(t->e), pads = t->e % t->columns;
+  long row = ((long)batch * t->heads + head) * t->queries + queries.start;
+  long key_row = ((long)batch * t->key_heads + head * t->key_heads / t->heads) * t->capacity;
+  const float *q = t->q + row * t->d, *k = t->k + key_row * t->d, *v = t->v + key_row * t->e;
+  float *o = t->o + row * t->e, *stats = t->stats + 2 * row;
   for (int i = 0; i < rows; i++) {
     /* Below any score, and finite, so that a row that sees no key divides nothing by nothing. */
     own->most[i] = -1e30f;
@@ -116,20 +125,20 @@ INLINE void attend(const AttentionTask *t, const Plan *plan, int part, const Own
   }
   clear(own->sums, rows * width);
   for (int i = 0; part > 0 && i < rows; i++) {
-    int row = queries.start + i * queries.step;
-    if (stats[2 * row + 1] == 0.0f) continue;
-    own->most[i] = stats[2 * row];
-    own->total[i] = 1.0f / stats[2 * row + 1];
-    for (int j = 0; j < t->e; j++) own->sums[i * width + j] = o[(long)row * t->e + j] * own->total[i];
+    long at = (long)i * queries.step;
+    if (stats[2 * at + 1] == 0.0f) continue;
+    own->most[i] = stats[2 * at];
+    own->total[i] = 1.0f / stats[2 * at + 1];
+    for (int j = 0; j < t->e; j++) own->sums[i * width + j] = o[at * t->e + j] * own->total[i];
   }
-  q += (long)queries.start * t->d;
   float *scores = own->scorer.scores;
   for (int at = plan->first[number]; at < plan->first[number + 1]; at++) {
     Tile tile = plan->tiles[at];
     Range keys = plan->keys[tile.keys];
+    long first = (long)tile.keys * KEYS;
+    pack_once(t, own, tile.keys, keys, k, v);
     if (t->packs_keys)
-      tile_products(t, rows, q, queries.step * t->d, own->scorer.k + (long)tile.keys * KEYS * t->d, t->d,
-                    own->scorer.zeros, scores);
+      tile_products(t, rows, q, queries.step * t->d, own->scorer.k + first * t->d, t->d, own->scorer.zeros, scores);
     else
       for (int i = 0; i < rows; i++) {
         for (int j = 0; j < t->d; j++) own->query[j] = q[(long)i * queries.step * t->d + j] * t->scale;
@@ -139,24 +148,25 @@ INLINE void attend(const AttentionTask *t, const Plan *plan, int part, const Own
     exponentials(scores, rows, own->most, own->total, own->shrink);
     /* After the sums: what is dropped counts in them. */
     if (t->dropout_limit) {
-      tile_dropout(t, (batch * t->heads + head) * t->queries + queries.start, queries.step, rows, keys.start, keys.step,
-                   own->dropout);
+      tile_dropout(t, (int)row, queries.step, rows, keys.start, keys.step, own->dropout);
       multiply(scores, own->dropout, scores, rows * KEYS);
     }
-    add_values(t, own, rows, v + (long)keys.start * v_stride, keys.step * v_stride, keys.count);
+    add_values(t, own, rows, pads ? own->v + first * width : v + (long)keys.start * t->e,
+               pads ? width : keys.step * t->e, keys.count);
   }
   for (int i = 0; i < rows; i++) {
-    int row = queries.start + i * queries.step;
-    float *to = o + (long)row * t->e;
+    long at = (long)i * queries.step;
     float factor = own->total[i] == 0.0f ? 0.0f : 1.0f / own->total[i];
-    for (int j = 0; j < t->e; j++) to[j] = own->sums[i * width + j] * factor;
-    stats[2 * row] = own->most[i];
-    stats[2 * row + 1] = factor;
+    for (int j = 0; j < t->e; j++) o[at * t->e + j] = own->sums[i * width + j] * factor;
+    stats[2 * at] = own->most[i];
+    stats[2 * at + 1] = factor;
   }
 }
 
-/* A unit is a head of a batch row. */
-EXPORT(attention_units) int attention_units(const AttentionTask *t) { return t->batch * t->heads; }
+/* A unit is a few ranges of queries of a head, or all of a head of several parts, which go on from each other. */
+INLINE int units_of_head(const AttentionTask *t) { return (t->query_tiles + UNIT_TILES - 1) / UNIT_TILES; }
+
+EXPORT(attention_units) int attention_units(const AttentionTask *t) { return t->batch * t->heads * units_of_head(t); }
 EXPORT(attention_scratch) int attention_scratch(const AttentionTask *t) {
   float *end = 0;
   take_own(t, &end);
@@ -167,28 +177,22 @@ EXPORT(attention) void attention(const AttentionTask *t, int begin, int end, flo
   Own own = take_own(t, &scratch);
   clear(own.scorer.zeros, 16);
   const Plan *packed_plan = 0;
-  int packed = -1;
+  int packed_head = -1, split = units_of_head(t);
   for (int unit = begin; unit < end; unit++) {
-    int batch = unit / t->heads, head = unit % t->heads;
+    int batch = unit / split / t->heads, head = unit / split % t->heads, number = unit % split;
     const HeadPlan *plans = t->plans[batch * t->plan_batch_stride + head * t->plan_head_stride];
+    int is_whole = plans->part_count > 1;
+    if (is_whole && number > 0) continue;
     int key_head = batch * t->key_heads + head * t->key_heads / t->heads;
-    long row = (long)unit * t->queries;
-    const float *k = t->k + (long)key_head * t->capacity * t->d;
-    const float *v = t->v + (long)key_head * t->capacity * t->e;
-    if (t->e % t->columns) {
-      if (packed != key_head) pad_values(t, v, own.v);
-      v = own.v;
-    }
     place_lookups(t, own.scorer.lookups, batch, head, 0);
     for (int part = 0; part < plans->part_count; part++) {
       const Plan *plan = plans->parts + part;
-      if (t->packs_keys && (packed != key_head || packed_plan != plan))
-        pack_head(t, plan, k, t->d, t->scale, own.scorer.k);
-      packed = key_head;
+      if (packed_head != key_head || packed_plan != plan)
+        for (int i = 0; i < plan->key_tiles; i++) own.packed[i] = 0;
+      packed_head = key_head;
       packed_plan = plan;
-      for (int i = 0; i < plan->query_tiles; i++)
-        attend(t, plan, part, &own, i, batch, head, t->q + row * t->d, k, v, t->o + row * t->e,
-               t->stats + 2 * row);
+      int first = number * UNIT_TILES, last = is_whole ? plan->query_tiles : least(first + UNIT_TILES, plan->query_tiles);
+      for (int i = first; i < last; i++) attend(t, plan, part, &own, i, batch, head);
     }
   }
 }

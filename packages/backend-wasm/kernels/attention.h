@@ -32,7 +32,7 @@ typedef struct {
 
 /* Disjoint parts that together are all of it, each in an order of its own. */
 typedef struct {
-  int part_count;
+  int part_count; /* at least 1 */
   const Plan *parts;
 } HeadPlan;
 
@@ -78,7 +78,8 @@ typedef struct {
   const HeadPlan *const *plans;
   int plan_batch_stride, plan_head_stride; /* 0 where batch rows or heads are alike */
   int batch, heads, key_heads, queries, capacity, d, e;
-  int key_tiles; /* the most that a part has */
+  int query_tiles; /* the most that a head of one part has, at least 1 */
+  int key_tiles;   /* the most that a part has */
   float scale;
   int columns, tile_rows; /* the tile of products, measured at start */
   int key_length;
@@ -122,16 +123,23 @@ INLINE void clear(float *at, long n) {
   for (long i = 0; i < n; i += 4) STORE(at + i, CONST(0.0f));
 }
 
-/* Keys (or values) of a head in panels of their transpose, range by range, times a factor. */
-static void pack_head(const AttentionTask *t, const Plan *plan, const float *rows, int width, float factor, float *to) {
+/* A range of a head's keys (or values) in panels of their transpose, times a factor. */
+static void pack_range(const AttentionTask *t, const float *rows, Range keys, int width, float factor, float *to) {
   f32x4 scale = SPLAT(factor);
-  for (int r = 0; r < plan->key_tiles; r++, to += KEYS * width) {
-    Range keys = plan->keys[r];
-    const float *from = rows + (long)keys.start * width;
-    for (int first = 0; first < KEYS; first += t->columns)
-      pack_columns(from + (long)first * keys.step * width, keys.step * width, width, keys.count - first, t->columns,
-                   to + first * width);
-    for (int i = 0; i < KEYS * width; i += 4) STORE(to + i, MUL(LOAD(to + i), scale));
+  const float *from = rows + (long)keys.start * width;
+  for (int first = 0; first < KEYS; first += t->columns)
+    pack_columns(from + (long)first * keys.step * width, keys.step * width, width, keys.count - first, t->columns,
+                 to + first * width);
+  for (int i = 0; i < KEYS * width; i += 4) STORE(to + i, MUL(LOAD(to + i), scale));
+}
+
+/* Rows of a range, zeros behind their last column. */
+INLINE void gather(const float *from, Range rows, int width, float *to) {
+  for (int i = 0; i < rows.count; i++, to += padded(width)) {
+    const float *row = from + (long)(rows.start + i * rows.step) * width;
+    int j = 0;
+    for (; j < width; j++) to[j] = row[j];
+    for (; j < padded(width); j++) to[j] = 0.0f;
   }
 }
 

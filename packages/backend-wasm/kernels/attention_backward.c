@@ -46,16 +46,6 @@ INLINE BackwardOwn take_backward(const AttentionTask *t, float **at) {
   return own;
 }
 
-/* Rows of a range, zeros behind their last column. */
-INLINE void gather(const float *from, Range rows, int width, float *to) {
-  for (int i = 0; i < rows.count; i++, to += padded(width)) {
-    const float *row = from + (long)(rows.start + i * rows.step) * width;
-    int j = 0;
-    for (; j < width; j++) to[j] = row[j];
-    for (; j < padded(width); j++) to[j] = 0.0f;
-  }
-}
-
 INLINE void add_rows(const float *from, Range rows, int width, float factor, float *to) {
   for (int i = 0; i < rows.count; i++, from += padded(width)) {
     float *row = to + (long)(rows.start + i * rows.step) * width;
@@ -217,11 +207,12 @@ EXPORT(attention_backward) void attention_backward(const BackwardTask *task, int
       for (int part = 0; part < plans->part_count; part++) {
         const Plan *plan = plans->parts + part;
         if (packed != plan) {
-          pack_head(t, plan, k, t->d, t->scale, own.scorer.k);
-          pack_head(t, plan, v, t->e, 1.0f, own.v);
           clear(own.k, (long)plan->key_tiles * KEYS * padded(t->d));
-          for (int r = 0; r < plan->key_tiles; r++)
+          for (int r = 0; r < plan->key_tiles; r++) {
+            pack_range(t, k, plan->keys[r], t->d, t->scale, own.scorer.k + (long)r * KEYS * t->d);
+            pack_range(t, v, plan->keys[r], t->e, 1.0f, own.v + (long)r * KEYS * t->e);
             gather(k, plan->keys[r], t->d, own.k + (long)r * KEYS * padded(t->d));
+          }
         }
         packed = plan;
         clear(own.dk, (long)plan->key_tiles * KEYS * padded(t->d));

@@ -16,9 +16,6 @@ INLINE int rows_of_unit(int classes) { return greatest(1, ENTROPY_FLOATS / class
 /* Floats that are summed in single precision; the sums of such blocks are added in double. */
 enum { SUM_BLOCK = 1024 };
 
-/* All bits in the first n of four lanes. */
-INLINE f32x4 first_lanes(int n) { return wasm_i32x4_lt(wasm_i32x4_const(0, 1, 2, 3), wasm_i32x4_splat(n)); }
-
 /* The greatest of n values; a NaN may be passed over, which the sum then has. */
 NOINLINE float greatest_of(const float *x, int n) {
   f32x4 a = LOAD_SPLAT(x), b = a;

@@ -2,6 +2,7 @@
 #include "adamw.c"
 #include "attention.c"
 #include "attention_backward.c"
+#include "attention_maps.c"
 #include "blocks.c"
 #include "cross_entropy.c"
 #include "dropout.c"

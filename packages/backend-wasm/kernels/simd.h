@@ -59,6 +59,9 @@ INLINE f32x4 load_first(const float *p, int n) {
   return x;
 }
 
+/* All bits in the first n of four lanes. */
+INLINE f32x4 first_lanes(int n) { return wasm_i32x4_lt(wasm_i32x4_const(0, 1, 2, 3), wasm_i32x4_splat(n)); }
+
 INLINE void store_first(float *p, f32x4 x, int n) {
   wasm_v128_store32_lane(p, x, 0);
   if (n > 1) wasm_v128_store32_lane(p + 1, x, 1);

@@ -28,6 +28,8 @@ export interface AttentionPlan {
   readonly strides: readonly [batch: number, head: number];
   /** The most ranges of keys that a part of a head has. */
   readonly keyTiles: number;
+  /** The most ranges of queries that a head of one part has, at least 1. */
+  readonly queryTiles: number;
   free(): void;
 }
 
@@ -135,6 +137,7 @@ export function planAttention(machine: Machine, pattern: AttentionPattern, shape
     free,
     strides: [batch === 1 ? 0 : heads, heads === 1 ? 0 : 1],
     keyTiles: Math.max(...plans.flat().map(({ keys }) => keys.length)),
+    queryTiles: Math.max(1, ...plans.map((parts) => (parts.length === 1 ? parts[0]!.queries.length : 1))),
   };
 }
 

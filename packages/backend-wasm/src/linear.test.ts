@@ -8,6 +8,7 @@ import {
   useBackend,
 } from "@heddle/conformance";
 import {
+  activations,
   activeBackend,
   createWeights,
   differentiate,
@@ -18,7 +19,7 @@ import {
   startBackend,
   withoutTape,
 } from "@heddle/core";
-import type { Parameter } from "@heddle/core";
+import type { LinearCall } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { linearWasm, panels } from "./linear.ts";
@@ -29,20 +30,27 @@ describe.each(variants)("linear on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(linearOperation, linearWasm, linearCases);
 
-  it.each([undefined, "tanh"] as const)("has the gradients that differences give: %s", async (activation) => {
-    const parameters = [
-      drawParameter("x", [5, 3]),
-      drawParameter("weight", [7, 3]),
-      drawParameter("bias", [7]),
-      drawParameter("residual", [5, 7]),
-    ];
-    const [x, weight, bias, residual] = parameters as [Parameter, Parameter, Parameter, Parameter];
-    const call = () => ({ x: x.tensor(), weight: weight.tensor(), bias: bias.tensor() });
-    await expectGradients(
-      () => linear({ ...call(), residual: residual.tensor(), ...(activation && { activation }) }),
-      parameters,
-    );
-    for (const parameter of parameters) parameter.dispose();
+  it.each([undefined, ...activations])("has the gradients that differences give: %s", async (activation) => {
+    for (const layout of ["linear", "conv1d"] as const) {
+      const [x, bias] = [drawParameter("x", [5, 7]), drawParameter("bias", [9])];
+      const residual = drawParameter("residual", [5, 9]);
+      const weight = drawParameter("weight", layout === "linear" ? [9, 7] : [7, 9]);
+      const call = (): LinearCall => ({
+        x: x.tensor(),
+        weight: weight.tensor(),
+        bias: bias.tensor(),
+        layout,
+        residual: residual.tensor(),
+      });
+      // The corner of relu has no slope: no step may cross it.
+      const step = activation === "relu" ? 1e-3 : 0.02;
+      await expectGradients(
+        () => linear({ ...call(), ...(activation && { activation }) }),
+        [x, weight, bias, residual],
+        { step },
+      );
+      [x, weight, bias, residual].forEach((parameter) => parameter.dispose());
+    }
   });
 
   it("comes with the backend, and explain names it", () => {

@@ -6,6 +6,7 @@ import type { AdamWCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { activate } from "./activation.ts";
+import { attentionMapsWasm } from "./attention-maps.ts";
 import { attentionWasm } from "./attention.ts";
 import { linearWasm, panels } from "./linear.ts";
 import { adamwWasm } from "./adamw.ts";
@@ -87,6 +88,7 @@ export function sampleResults({ x, weight, bias, attention, ids }: SampleCalls):
       ...both(linearWasm, { x: some, weight, bias, activation: "gelu" }),
       ...both(linearWasm, { x: some, weight: { ...packed, values }, bias }, false),
     ]),
+    panels.unpack({ ...packed, values }),
     ...both(matmulWasm, { a: q, b: q, transposeB: true }),
     ...both(linearWasm, { x: rows, weight, bias, residual: rows }),
     ...both(layerNormWasm, { x: rows, weight: bias, bias, residual: rows }),
@@ -102,7 +104,7 @@ export function sampleResults({ x, weight, bias, attention, ids }: SampleCalls):
     ...both(crossEntropyWasm, { logits: rows, labels: new Int32Array(rows.shape[0]!).fill(5) }),
     ...(adamwWasm.forward(adamwSample(weight), { differentiating: false }).output as Tensor[]),
     ...activations.flatMap((kind) => [activate(kind, weight), activate(kind, weight, weight)]),
-    ...attention.flatMap((call) => both(attentionWasm, call)),
+    ...attention.flatMap((call) => [...both(attentionWasm, call), ...both(attentionMapsWasm, call, false)]),
   ];
 }
 

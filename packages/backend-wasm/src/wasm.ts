@@ -3,6 +3,7 @@ import { HeddleError, checkFields, checkInteger, checkOneOf, reject } from "@hed
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { activationWasm } from "./activation.ts";
 import { adamwWasm } from "./adamw.ts";
+import { attentionMapsWasm } from "./attention-maps.ts";
 import { attentionWasm } from "./attention.ts";
 import { cacheWriteWasm } from "./cache-write.ts";
 import { calibrate } from "./calibrate.ts";
@@ -77,6 +78,7 @@ const own: readonly AnyKernel[] = [
   activationWasm,
   adamwWasm,
   attentionWasm,
+  attentionMapsWasm,
   cacheWriteWasm,
   crossEntropyWasm,
   dropoutWasm,

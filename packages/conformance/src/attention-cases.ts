@@ -6,6 +6,7 @@ import {
   fromInteger,
   full,
   lookup,
+  or,
   padding,
   score,
   slidingWindow,
@@ -13,11 +14,18 @@ import {
   strided,
   variables,
 } from "@heddle/attention";
-import type { AttentionCall, AttentionPattern, NumberNode } from "@heddle/attention";
+import type {
+  AttentionCall,
+  AttentionMapsCall,
+  AttentionPattern,
+  MapSelection,
+  NumberNode,
+} from "@heddle/attention";
 import { patternSamples } from "./pattern-samples.ts";
 import { drawAttributes } from "./random-attention.ts";
 import type { AttentionSizes } from "./random-attention.ts";
 import { randomModifier } from "./random-modifier.ts";
+import { randomStream } from "@heddle/core";
 import { drawn } from "./drawn.ts";
 import type { KernelCase } from "./test-kernel.ts";
 
@@ -78,6 +86,42 @@ const odds = fromInteger(key.minus(query).maximum(0)).times(100).exp();
 const unknownAhead = odds.dividedBy(odds.plus(1));
 const sameDocument = key.attribute("document").equals(query.attribute("document"));
 
+/** A call of sizes that divide nothing, under a named pattern and the tokens next to each. */
+function drawCase(index: number): Drawn {
+  const stream = randomStream({ seed: 14, path: "attention-cases", step: index });
+  const [keyHeads, groups, batch] = [
+    1 + stream.integer(0, 3),
+    1 + stream.integer(1, 3),
+    1 + stream.integer(2, 2),
+  ];
+  const [queries, keys] = [1 + stream.integer(3, 260), 2 + stream.integer(4, 260)];
+  const pattern = patternSamples[stream.integer(5, patternSamples.length)]!;
+  const dropout = { rate: 0.2, address: { seed: index, path: "drawn" } };
+  // Patterns by head are made for four.
+  const heads =
+    pattern.name === "dilated" || pattern.name === "strided"
+      ? { heads: 4 }
+      : { keyHeads, heads: keyHeads * groups };
+  return {
+    name: `random call ${index}`,
+    pattern: or(pattern, slidingWindow({ before: 1, after: 1 })),
+    batch,
+    ...heads,
+    queries,
+    keys,
+    width: 1 + stream.integer(6, 70),
+    valueWidth: 1 + stream.integer(7, 70),
+    queryOffset: Array.from({ length: batch }, (_, row) => stream.integer(8 + row, 30)),
+    // The one key of a row has no slope, of which dropout leaves a rounding.
+    keyLength: 2 + stream.integer(10, keys - 1),
+    ...(index % 2 === 0 && { dropout }),
+    ...(index % 3 === 0 && {
+      modifiers: [biased, softCap({ cap: 2 }).score],
+      tables: { bias: [1, 1, queries, 19] },
+    }),
+  };
+}
+
 const cases: readonly Drawn[] = [
   ...patternSamples.map((pattern) => ({
     name: `${pattern.name} ${JSON.stringify(pattern.options)}`,
@@ -92,6 +136,16 @@ const cases: readonly Drawn[] = [
     keyHeads: 2,
     width: 13,
     valueWidth: 21,
+  },
+  ...Array.from({ length: 8 }, (_, index) => drawCase(index)),
+  {
+    name: "the widest heads, grouped",
+    pattern: causal(),
+    heads: 2,
+    keyHeads: 1,
+    queries: 210,
+    width: 251,
+    valueWidth: 256,
   },
   { name: "wide heads", pattern: full(), heads: 2, queries: 26, width: 256, valueWidth: 130 },
   {
@@ -200,3 +254,21 @@ export const attentionCases: readonly KernelCase<AttentionCall>[] = cases.map((d
   make: () => draw(drawn),
   differentiable: drawn.differentiable ?? true,
 }));
+
+/** What is asked for, in turns: all of a call, one row of one head, and rows in any order, some of them twice. */
+const selections: readonly ((heads: number, rows: number) => MapSelection)[] = [
+  () => ({}),
+  (heads, rows) => ({ heads: [heads - 1], rows: [Math.floor(rows / 2)] }),
+  (heads, rows) => ({ heads: [heads - 1, 0, 0], rows: [rows - 1, 0, Math.floor(rows / 3), rows - 1] }),
+];
+
+/** Calls of `attentionMapsOperation` for the kernels of every backend. */
+export const attentionMapsCases: readonly KernelCase<AttentionMapsCall>[] = cases.map((drawn, i) => {
+  const { queries = 70, heads = 4 } = drawn;
+  const selection = selections[i % selections.length]!(heads, queries);
+  return {
+    name: `${JSON.stringify(selection)} of ${drawn.name}`,
+    make: () => ({ ...draw(drawn), ...selection }),
+    differentiable: false,
+  };
+});

@@ -19,6 +19,7 @@ export * from "./golden-families.ts";
 export * from "./golden.ts";
 export * from "./heads-cases.ts";
 export * from "./kernel-results.ts";
+export * from "./kernel-runs.ts";
 export * from "./linear-cases.ts";
 export * from "./matmul-cases.ts";
 export * from "./model-golden.ts";

@@ -1,7 +1,13 @@
 /** Every kernel of the WASM backend, forward and backward, against the reference composition that it replaces. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { attentionOperation, causal, mergeHeadsOperation, splitHeadsOperation } from "@heddle/attention";
+import {
+  attentionMapsOperation,
+  attentionOperation,
+  causal,
+  mergeHeadsOperation,
+  splitHeadsOperation,
+} from "@heddle/attention";
 import {
   activationOperation,
   adamwOperation,
@@ -28,7 +34,7 @@ import { wasmSuite } from "../wasm-suite.ts";
 
 type Draw = (part: string, ...shape: number[]) => Tensor;
 
-/** One operation over drawn inputs: its forward pass, and with the gradients of all its inputs. */
+/** One operation over drawn inputs: its forward pass, and with the gradients of all its inputs if it has any. */
 function* casesOf<C extends object>(
   name: string,
   operation: Operation<C>,
@@ -40,7 +46,7 @@ function* casesOf<C extends object>(
       return tf.tensor(randomStream({ seed: set, path: `${name}/${part}` }).uniforms(size), shape);
     });
   const tensorsOf = (call: C): Tensor[] => Object.values(operation.inputs(call));
-  for (const backward of [false, true]) {
+  for (const backward of operation.reference.gradient ? [false, true] : [false]) {
     const first = makeSet(0);
     const bytes = tensorsOf(first).reduce((sum, { size }) => sum + 4 * size, 0);
     const sets = [first];
@@ -104,6 +110,21 @@ function* cases(): Generator<BenchCase> {
     v: heads(draw, "v"),
     pattern: causal(),
   }));
+  for (const [chosen, selection] of Object.entries({
+    all: {},
+    "8 rows of 2": { heads: [0, 5], rows: [...integers(8, 512)] },
+  }))
+    yield* casesOf(
+      `attentionMaps, ${chosen} of 12 heads of 64, causal, T 512`,
+      attentionMapsOperation,
+      (draw) => ({
+        q: heads(draw, "q"),
+        k: heads(draw, "k"),
+        v: heads(draw, "v"),
+        pattern: causal(),
+        ...selection,
+      }),
+    );
   for (const kind of ["gelu", "gelu_new", "relu", "silu", "tanh"] as const)
     yield* casesOf(`${kind} 512x3072`, activationOperation, (draw) => ({ x: draw("x", 512, 3072), kind }));
   yield* casesOf("layerNorm 512x768", layerNormOperation, (draw) => ({

@@ -1,0 +1,94 @@
+/** What every kernel does to the heap: nothing stays behind, and it works wherever the tensors are. */
+import { kernelRuns } from "@heddle/conformance";
+import type { KernelRun } from "@heddle/conformance";
+import { activeBackend, startBackend } from "@heddle/core";
+import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
+import * as tf from "@tensorflow/tfjs-core";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { machine } from "./machine.ts";
+import { wasm } from "./wasm.ts";
+
+/** The allocator of tfjs's module, which its types leave out. */
+type Allocator = Record<"_malloc" | "_free", (size: number) => number>;
+
+/** Bytes of each place of the heap that is taken from now on, by us or by tfjs, and not given back. */
+function takenFromNow(): ReadonlyMap<number, number> {
+  const taken = new Map<number, number>();
+  const allocating = (allocate: (bytes: number) => number) => (bytes: number) => {
+    const address = allocate(bytes);
+    taken.set(address, bytes);
+    return address;
+  };
+  const freeing = (free: (address: number) => unknown) => (address: number) => {
+    taken.delete(address >>> 0);
+    return free(address) as number;
+  };
+  const owner = machine();
+  const module = (tf.backend() as BackendWasm).wasm as unknown as Allocator;
+  const [{ allocate, free }, { _malloc, _free }] = [owner, module];
+  vi.spyOn(owner, "allocate").mockImplementation(allocating(allocate));
+  vi.spyOn(module, "_malloc").mockImplementation(allocating(_malloc));
+  vi.spyOn(owner, "free").mockImplementation(freeing(free));
+  vi.spyOn(module, "_free").mockImplementation(freeing(_free));
+  return taken;
+}
+
+/** The bits of all results of a run. */
+function bitsOf({ run }: KernelRun): Uint32Array[] {
+  const results = run();
+  const bits = results.map((tensor) => new Uint32Array(tensor.dataSync<"float32">().slice().buffer));
+  tf.dispose(results);
+  return bits;
+}
+
+/** Takes all of the heap below 2 GB. */
+function fillTo2GB(): void {
+  const { allocate } = machine();
+  // None is freed: what lies above would be taken again before what is free below.
+  for (let bytes = 2 ** 28; bytes >= 16; bytes /= 2) while (allocate(bytes) < 2 ** 31);
+}
+
+describe("the heap", () => {
+  afterEach(async () => {
+    vi.restoreAllMocks();
+    await activeBackend()?.dispose();
+  });
+
+  it.each([...new Set(kernelRuns.map(({ operation }) => operation))])(
+    "is as it was after 1,000 runs of %s",
+    async (name) => {
+      await startBackend(wasm({ threads: 1 }));
+      const runs = kernelRuns.filter(({ operation }) => operation === name);
+      // In the first round kernels are chosen, plans are made, and the scratch grows.
+      const round = (): void => runs.forEach(({ run }) => tf.dispose(run()));
+      round();
+      const taken = takenFromNow();
+      const sum = (): number => [...taken.values()].reduce((total, bytes) => total + bytes, 0);
+      // In the second what is kept for the next calls comes to be among what is counted.
+      round();
+      const before = { tensors: tf.memory().numTensors, places: taken.size, bytes: sum() };
+      const { byteLength } = machine().memory.buffer;
+      for (let done = 0; done < 1000; done += runs.length) round();
+      expect({ tensors: tf.memory().numTensors, places: taken.size, bytes: sum() }).toEqual(before);
+      expect(machine().memory.buffer.byteLength).toBe(byteLength);
+    },
+    60_000,
+  );
+
+  it("may lie past 2 GB", async () => {
+    const first = await startBackend(wasm({ threads: 1 }));
+    const expected = kernelRuns.map(bitsOf);
+    await first.dispose();
+    await startBackend(wasm({ threads: 1 }));
+    fillTo2GB();
+    const { output, address } = machine();
+    let least = Infinity;
+    vi.spyOn(machine(), "output").mockImplementation((shape) => {
+      const tensor = output(shape);
+      if (tensor.size > 0) least = Math.min(least, address(tensor));
+      return tensor;
+    });
+    kernelRuns.forEach((run, i) => expect(bitsOf(run), run.name).toEqual(expected[i]));
+    expect(least).toBeGreaterThan(2 ** 31);
+  }, 60_000);
+});
