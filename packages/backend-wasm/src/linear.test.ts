@@ -1,4 +1,11 @@
-import { backendStarter, largestDifference, linearCases, testKernel, useBackend } from "@heddle/conformance";
+import {
+  backendStarter,
+  largestDifference,
+  linearCases,
+  testKernel,
+  useBackend,
+  wasmVariants,
+} from "@heddle/conformance";
 import {
   activeBackend,
   createWeights,
@@ -12,10 +19,9 @@ import {
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { linearWasm, panels } from "./linear.ts";
-import { variants } from "./variants.fixture.ts";
 import { wasm } from "./wasm.ts";
 
-describe.each(variants)("linear on wasm %j", (options) => {
+describe.each(wasmVariants)("linear on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(linearOperation, linearWasm, linearCases);
 
