@@ -50,7 +50,7 @@ async function compileBest(): Promise<{ readonly name: string; readonly binary: 
 /** Compiles the probes, which takes some seconds, and fills what they read. */
 export async function openProbes(): Promise<Probes> {
   const { name, binary } = await compileBest();
-  const memory = new WebAssembly.Memory({ initial: (DATA + STREAM_BYTES) / PAGE });
+  const memory = new WebAssembly.Memory({ initial: (DATA + STREAM_BYTES) / PAGE, maximum: 2 ** 32 / PAGE });
   const table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });
   const env = { memory, __indirect_function_table: table };
   const { instance } = await WebAssembly.instantiate(binary, { env });

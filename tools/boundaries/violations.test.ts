@@ -51,6 +51,16 @@ describe("findViolations", () => {
   });
   afterEach(() => rmSync(root, { recursive: true }));
 
+  it("reads names without what they tell a bundler", () => {
+    write(
+      "packages/peer/src/a.ts",
+      `import "@x/low?worker&url"; import "@x/low/patterns/a?url"; import "@x/low/b?url";`,
+    );
+    expect(findViolations(root)).toEqual([
+      'packages/peer/src/a.ts: "@x/low/b?url" is not in the exports of that package',
+    ]);
+  });
+
   it("lets an application use tools/ by path, and no package", () => {
     write("tools/gpu.ts", "");
     write("apps/shop/src/a.ts", `import "../../../tools/gpu.ts"; import "../../../packages/low/src/a.ts";`);

@@ -57,7 +57,8 @@ function reasonsAgainstName(
   from: WorkspacePackage,
   { isTest, packages, rootManifest }: Surroundings,
 ): string[] {
-  const [name, subpath] = splitSpecifier(specifier);
+  // What follows a question mark is for bundlers.
+  const [name, subpath] = splitSpecifier(specifier.replace(/\?.*/, ""));
   const to = packages.get(name);
   if (isBuiltin(specifier) || name === from.manifest.name) return [];
   const reasons: string[] = [];

@@ -24,6 +24,8 @@ export const stages: readonly Stage[] = [
     minutes: 30,
     countsTests: true,
   },
+  { name: "Node 20", command: ["npm", "run", "test:node-20", "--"], minutes: 10, countsTests: true },
   { name: "packaging test", command: ["npm", "run", "solo-install"], minutes: 10 },
+  { name: "hosts", command: ["npm", "run", "check:hosts"], minutes: 10 },
   { name: "plugin check", command: ["npm", "run", "check:plugin"], minutes: 10 },
 ];

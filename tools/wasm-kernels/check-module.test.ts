@@ -12,7 +12,7 @@ describe("wasm-kernels", () => {
     const binary = await compile(exported("EXPORT int f(int x) { return x + 1; }"), plain);
     expect(faultsOf(binary)).toEqual([]);
     const table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });
-    const memory = new WebAssembly.Memory({ initial: 2 });
+    const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 ** 16 });
     const { instance } = await WebAssembly.instantiate(binary, {
       env: { memory, __indirect_function_table: table },
     });

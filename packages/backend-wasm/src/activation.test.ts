@@ -1,9 +1,15 @@
-import { activationCases, drawParameter, expectGradients, testKernel, useBackend } from "@heddle/conformance";
+import {
+  activationCases,
+  drawParameter,
+  expectGradients,
+  testKernel,
+  useBackend,
+  wasmVariants,
+} from "@heddle/conformance";
 import { activation, activationOperation, activations, differentiate } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { activationWasm } from "./activation.ts";
-import { variants } from "./variants.fixture.ts";
 import { wasm } from "./wasm.ts";
 
 /** Numbers that are none, as an operation leaves them and with other bits, a file's for example. */
@@ -11,7 +17,7 @@ const nans = new Float32Array(
   Uint32Array.of(0x7fc00000, 0xffc00000, 0x7fffffff, 0x7f800001, 0xff812345).buffer,
 );
 
-describe.each(variants)("activation on wasm %j", (options) => {
+describe.each(wasmVariants)("activation on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(activationOperation, activationWasm, activationCases);
 

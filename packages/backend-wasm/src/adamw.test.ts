@@ -1,14 +1,13 @@
-import { adamwCases, drawParameter, testKernel, useBackend } from "@heddle/conformance";
+import { adamwCases, drawParameter, testKernel, useBackend, wasmVariants } from "@heddle/conformance";
 import { adamwOperation, adamwStep } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { adamwWasm } from "./adamw.ts";
-import { variants } from "./variants.fixture.ts";
 import { wasm } from "./wasm.ts";
 
 const call = adamwCases.find(({ name }) => name === "[65, 129]")!;
 
-describe.each(variants)("adamwStep on wasm %j", (options) => {
+describe.each(wasmVariants)("adamwStep on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(adamwOperation, adamwWasm, adamwCases, { forward: 1e-6 });
 

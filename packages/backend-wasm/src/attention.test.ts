@@ -13,17 +13,16 @@ import {
   strided,
 } from "@heddle/attention";
 import type { AttentionCall } from "@heddle/attention";
-import { attentionCases, testKernel, useBackend } from "@heddle/conformance";
+import { attentionCases, testKernel, useBackend, wasmVariants } from "@heddle/conformance";
 import { randomStream } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { GREATEST_MODIFIERS } from "./attention-modifiers.ts";
 import { attentionWasm } from "./attention.ts";
 import { machine } from "./machine.ts";
-import { variants } from "./variants.fixture.ts";
 import { wasm } from "./wasm.ts";
 
-describe.each(variants)("attention on wasm %j", (options) => {
+describe.each(wasmVariants)("attention on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(attentionOperation, attentionWasm, attentionCases);
 

@@ -5,15 +5,15 @@ import {
   largestDifference,
   testKernel,
   useBackend,
+  wasmVariants,
 } from "@heddle/conformance";
 import { crossEntropy, crossEntropyOperation, differentiate } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { crossEntropyWasm } from "./cross-entropy.ts";
-import { variants } from "./variants.fixture.ts";
 import { wasm } from "./wasm.ts";
 
-describe.each(variants)("crossEntropy on wasm %j", (options) => {
+describe.each(wasmVariants)("crossEntropy on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(crossEntropyOperation, crossEntropyWasm, crossEntropyCases);
 

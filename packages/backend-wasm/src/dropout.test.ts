@@ -1,12 +1,18 @@
-import { drawParameter, dropoutCases, expectGradients, testKernel, useBackend } from "@heddle/conformance";
+import {
+  drawParameter,
+  dropoutCases,
+  expectGradients,
+  testKernel,
+  useBackend,
+  wasmVariants,
+} from "@heddle/conformance";
 import { dropout, dropoutOperation, randomStream, run } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { dropoutWasm } from "./dropout.ts";
-import { variants } from "./variants.fixture.ts";
 import { wasm } from "./wasm.ts";
 
-describe.each(variants)("dropout on wasm %j", (options) => {
+describe.each(wasmVariants)("dropout on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(dropoutOperation, dropoutWasm, dropoutCases, { forward: 0, gradient: 0 });
 

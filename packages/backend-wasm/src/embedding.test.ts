@@ -1,12 +1,18 @@
-import { drawParameter, embeddingCases, expectGradients, testKernel, useBackend } from "@heddle/conformance";
+import {
+  drawParameter,
+  embeddingCases,
+  expectGradients,
+  testKernel,
+  useBackend,
+  wasmVariants,
+} from "@heddle/conformance";
 import { embedding, embeddingOperation } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { embeddingWasm } from "./embedding.ts";
-import { variants } from "./variants.fixture.ts";
 import { wasm } from "./wasm.ts";
 
-describe.each(variants)("embedding on wasm %j", (options) => {
+describe.each(wasmVariants)("embedding on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(embeddingOperation, embeddingWasm, embeddingCases, { forward: 0, gradient: 1e-6 });
 

@@ -6,13 +6,13 @@ import {
   splitHeadsCases,
   testKernel,
   useBackend,
+  wasmVariants,
 } from "@heddle/conformance";
 import { describe, it } from "vitest";
 import { mergeHeadsWasm, splitHeadsWasm } from "./heads.ts";
-import { variants } from "./variants.fixture.ts";
 import { wasm } from "./wasm.ts";
 
-describe.each(variants)("heads on wasm %j", (options) => {
+describe.each(wasmVariants)("heads on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(splitHeadsOperation, splitHeadsWasm, splitHeadsCases, { forward: 0, gradient: 0 });
   testKernel(mergeHeadsOperation, mergeHeadsWasm, mergeHeadsCases, { forward: 0, gradient: 0 });

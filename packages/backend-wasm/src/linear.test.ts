@@ -6,6 +6,7 @@ import {
   linearCases,
   testKernel,
   useBackend,
+  wasmVariants,
 } from "@heddle/conformance";
 import {
   activations,
@@ -23,10 +24,9 @@ import type { LinearCall } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { linearWasm, panels } from "./linear.ts";
-import { variants } from "./variants.fixture.ts";
 import { wasm } from "./wasm.ts";
 
-describe.each(variants)("linear on wasm %j", (options) => {
+describe.each(wasmVariants)("linear on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(linearOperation, linearWasm, linearCases);
 

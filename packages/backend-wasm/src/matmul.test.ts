@@ -1,12 +1,18 @@
-import { drawParameter, expectGradients, matmulCases, testKernel, useBackend } from "@heddle/conformance";
+import {
+  drawParameter,
+  expectGradients,
+  matmulCases,
+  testKernel,
+  useBackend,
+  wasmVariants,
+} from "@heddle/conformance";
 import { explain, matmul, matmulOperation } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { matmulWasm } from "./matmul.ts";
-import { variants } from "./variants.fixture.ts";
 import { wasm } from "./wasm.ts";
 
-describe.each(variants)("matmul on wasm %j", (options) => {
+describe.each(wasmVariants)("matmul on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(matmulOperation, matmulWasm, matmulCases);
 

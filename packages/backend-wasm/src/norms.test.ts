@@ -5,14 +5,14 @@ import {
   rmsNormCases,
   testKernel,
   useBackend,
+  wasmVariants,
 } from "@heddle/conformance";
 import { layerNorm, layerNormOperation, rmsNorm, rmsNormOperation } from "@heddle/core";
 import { describe, it } from "vitest";
 import { layerNormWasm, rmsNormWasm } from "./norms.ts";
-import { variants } from "./variants.fixture.ts";
 import { wasm } from "./wasm.ts";
 
-describe.each(variants)("norms on wasm %j", (options) => {
+describe.each(wasmVariants)("norms on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(layerNormOperation, layerNormWasm, layerNormCases);
   testKernel(rmsNormOperation, rmsNormWasm, rmsNormCases);

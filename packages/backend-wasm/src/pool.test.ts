@@ -1,4 +1,5 @@
 import { attention, causal, softCap } from "@heddle/attention";
+import { wasmVariants } from "@heddle/conformance";
 import { activeBackend, differentiate, linear, randomStream, startBackend } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { execFileSync } from "node:child_process";
@@ -63,6 +64,11 @@ async function pool(
 }
 
 type Call = (task: number, begin: number, end: number, scratch: number) => void;
+
+const instructionSets = [...new Set(wasmVariants.map(({ simd }) => simd!))];
+
+/** Why a test that starts Node on a source is skipped. */
+const NO_TYPESCRIPT = "this Node does not run TypeScript";
 
 /** Until something holds; what is waited for must come. */
 async function until(holds: () => boolean): Promise<void> {
@@ -194,7 +200,7 @@ describe("wasm with threads", () => {
     return found;
   }
 
-  it.each(["plain", "relaxed"] as const)("gives the same bits with any number of them, %s", async (simd) => {
+  it.each(instructionSets)("gives the same bits with any number of them, %s", async (simd) => {
     const found: string[][] = [];
     for (const threads of [1, 2, 3, 5]) {
       const backend = await startBackend(wasm({ threads, simd, wide: false }));
@@ -237,7 +243,8 @@ describe("wasm with threads", () => {
     expect(found[1]).toEqual(found[0]);
   });
 
-  it("starts the worker's file, and a worker that the caller makes", async () => {
+  it("starts the worker's file, and a worker that the caller makes", async ({ skip }) => {
+    skip(!process.features.typescript, NO_TYPESCRIPT);
     const file = new URL("./worker.ts", import.meta.url);
     for (const worker of [file, file.href, () => new Worker(file)]) {
       const backend = await startBackend(wasm({ threads: 2, worker }));
@@ -260,7 +267,8 @@ describe("wasm with threads", () => {
     x.dispose();
   });
 
-  it("does not keep a process alive", () => {
+  it("does not keep a process alive", ({ skip }) => {
+    skip(!process.features.typescript, NO_TYPESCRIPT);
     const program = `
       import { linear, startBackend } from "@heddle/core";
       import { wasm } from "@heddle/backend-wasm";

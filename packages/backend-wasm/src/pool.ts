@@ -69,7 +69,13 @@ const code = (): string => `var __name = (f) => f; (${String(workForPool)})(${JS
 interface Starter {
   start(): PoolWorker | Promise<PoolWorker>;
   done(): void;
+  /** What is wrong with one that fails without a word. @default it could not be loaded */
+  readonly silent?: string;
 }
+
+/** A browser does not tell a page that its policy was the reason. */
+const BLOB_REFUSED =
+  "it could not be loaded from a blob, which a content security policy may forbid; the option worker takes its file";
 
 function starter(source: WorkerSource | undefined): Starter {
   const done = (): void => undefined;
@@ -84,7 +90,7 @@ function starter(source: WorkerSource | undefined): Starter {
   if (typeof Worker === "undefined") throw new Error("the engine has no workers");
   if (source !== undefined) return { start: () => new Worker(source, { type: "module" }), done };
   const url = URL.createObjectURL(new Blob([code()], { type: "text/javascript" }));
-  return { start: () => new Worker(url), done: () => URL.revokeObjectURL(url) };
+  return { start: () => new Worker(url), done: () => URL.revokeObjectURL(url), silent: BLOB_REFUSED };
 }
 
 function listen(worker: PoolWorker, event: string, listener: (value: unknown) => void): void {
@@ -93,7 +99,7 @@ function listen(worker: PoolWorker, event: string, listener: (value: unknown) =>
 }
 
 /** Resolves when the worker says that it is there. */
-function ready(worker: PoolWorker): Promise<void> {
+function ready(worker: PoolWorker, silent = "it could not be loaded"): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`it said nothing in ${PATIENCE / 1000} s`)), PATIENCE);
     const settle = (error?: Error): void => {
@@ -109,7 +115,7 @@ function ready(worker: PoolWorker): Promise<void> {
     for (const event of ["error", "messageerror"])
       listen(worker, event, (error) => {
         const { message } = (error ?? {}) as { message?: unknown };
-        settle(new Error(typeof message === "string" && message !== "" ? message : "it could not be loaded"));
+        settle(new Error(typeof message === "string" && message !== "" ? message : silent));
       });
   });
 }
@@ -119,11 +125,11 @@ function ready(worker: PoolWorker): Promise<void> {
  * @throws Error The reason when one does not start; none is left then.
  */
 export async function startPool(threads: number, source?: WorkerSource): Promise<Pool> {
-  const { start, done } = starter(source);
+  const { start, done, silent } = starter(source);
   const started = await Promise.allSettled(
     Array.from({ length: threads - 1 }, async () => {
       const worker = await start();
-      return ready(worker).then(
+      return ready(worker, silent).then(
         () => worker,
         (error: unknown) => {
           void worker.terminate();

@@ -1,12 +1,18 @@
-import { drawParameter, expectGradients, residualCases, testKernel, useBackend } from "@heddle/conformance";
+import {
+  drawParameter,
+  expectGradients,
+  residualCases,
+  testKernel,
+  useBackend,
+  wasmVariants,
+} from "@heddle/conformance";
 import { residual, residualOperation } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, it } from "vitest";
 import { residualWasm } from "./residual.ts";
-import { variants } from "./variants.fixture.ts";
 import { wasm } from "./wasm.ts";
 
-describe.each(variants)("residual on wasm %j", (options) => {
+describe.each(wasmVariants)("residual on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(
     residualOperation,

@@ -1,12 +1,18 @@
-import { drawParameter, expectGradients, rotaryCases, testKernel, useBackend } from "@heddle/conformance";
+import {
+  drawParameter,
+  expectGradients,
+  rotaryCases,
+  testKernel,
+  useBackend,
+  wasmVariants,
+} from "@heddle/conformance";
 import { rotary, rotaryOperation } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { rotaryWasm } from "./rotary.ts";
-import { variants } from "./variants.fixture.ts";
 import { wasm } from "./wasm.ts";
 
-describe.each(variants)("rotary on wasm %j", (options) => {
+describe.each(wasmVariants)("rotary on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(rotaryOperation, rotaryWasm, rotaryCases);
 

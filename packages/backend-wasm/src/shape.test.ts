@@ -5,15 +5,15 @@ import {
   testKernel,
   transposeCases,
   useBackend,
+  wasmVariants,
 } from "@heddle/conformance";
 import { slice, sliceOperation, transpose, transposeOperation } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, it } from "vitest";
 import { sliceWasm, transposeWasm } from "./shape.ts";
-import { variants } from "./variants.fixture.ts";
 import { wasm } from "./wasm.ts";
 
-describe.each(variants)("shapes on wasm %j", (options) => {
+describe.each(wasmVariants)("shapes on wasm %j", (options) => {
   useBackend(wasm(options));
   testKernel(
     transposeOperation,

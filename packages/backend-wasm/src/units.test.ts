@@ -2,14 +2,13 @@
  * What threads rely on: not a bit of a kernel's results depends on how its units are shared out, on their order, or on
  * what a worker's memory held before.
  */
-import { kernelRuns, useBackend } from "@heddle/conformance";
+import { kernelRuns, useBackend, wasmVariants } from "@heddle/conformance";
 import { randomStream } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { machine } from "./machine.ts";
 import type { Machine, Word } from "./machine.ts";
 import { sampleInputs, sampleResults } from "./samples.ts";
-import { variants } from "./variants.fixture.ts";
 import { wasm } from "./wasm.ts";
 
 /** Units from `begin` to `end`, for a worker whose memory is new, or is what the last one left. */
@@ -78,7 +77,7 @@ function runInChunks(owner: Machine, chunksOf: (units: number) => Chunk[], fill:
   return names;
 }
 
-describe.each(variants.filter(({ threads }) => threads === 1))("units on wasm %j", (options) => {
+describe.each(wasmVariants.filter(({ threads }) => threads === 1))("units on wasm %j", (options) => {
   useBackend(wasm(options));
   beforeEach(() => {
     // The first kernel chooses the tile.

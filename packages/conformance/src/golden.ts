@@ -1,5 +1,5 @@
-import { fromFile, openSafetensors } from "@heddle/checkpoints";
-import type { StoredTensor } from "@heddle/checkpoints";
+import { fromBlob, fromFile, openSafetensors } from "@heddle/checkpoints";
+import type { ByteSource, StoredTensor } from "@heddle/checkpoints";
 import { reject } from "@heddle/core";
 
 /** What PyTorch computed, read from a file that tools/reference made; its README says what a file holds. */
@@ -16,9 +16,16 @@ export interface Golden {
   integers(name: string): Int32Array<ArrayBuffer>;
 }
 
-/** Reads a whole golden: `await readGolden(new URL("./goldens/tiny.safetensors", import.meta.url))`. */
+async function fetched(url: URL): Promise<ByteSource> {
+  const response = await fetch(url);
+  if (!response.ok) reject("readGolden: url", "name a file that is there", url.href);
+  return fromBlob(await response.blob(), url.pathname);
+}
+
+/** Reads a whole golden, in a page too: `await readGolden(new URL("./goldens/tiny.safetensors", import.meta.url))`. */
 export async function readGolden(url: URL): Promise<Golden> {
-  const file = await openSafetensors(await fromFile(url));
+  const isFile = url.protocol === "file:";
+  const file = await openSafetensors(await (isFile ? fromFile(url) : fetched(url)));
   const tensors = new Map<string, StoredTensor>();
   try {
     for (const name of file.tensors.keys()) tensors.set(name, await file.read(name));

@@ -44,3 +44,4 @@ export * from "./tile-cases.ts";
 export * from "./tile-truth.ts";
 export * from "./use-backend.ts";
 export * from "./wasm-tile.ts";
+export * from "./wasm-variants.ts";

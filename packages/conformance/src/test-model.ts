@@ -1,3 +1,4 @@
+import type { WasmOptions } from "@heddle/backend-wasm";
 import { describe, expect, it } from "vitest";
 import { generatedModel, generatorDifference, placeDifferences } from "./full-golden.ts";
 import { readGolden } from "./golden.ts";
@@ -9,6 +10,8 @@ import type { BackendName } from "./use-backend.ts";
 /** On which backend, and how far a model may be from its goldens. */
 export interface ModelRule {
   readonly backend: BackendName;
+  /** Of wasm. @default its own */
+  readonly options?: WasmOptions;
   /** Greatest absolute difference of hidden states, logits, pooled output and loss. @default 1e-5, on webgpu 1e-4 */
   readonly forward?: number;
   /** Greatest difference of a gradient, as a share of the golden's largest entry. @default 1e-4, on webgpu 1e-3 */
@@ -23,10 +26,10 @@ const caseOf = (url: URL): string => url.pathname.split("/").at(-1)!.replace(".s
  * What a golden holds: tools/reference/README.md.
  */
 export function testModel(family: GoldenFamily, goldens: readonly URL[], rule: ModelRule): void {
-  const { backend, forward = backend === "webgpu" ? 1e-4 : 1e-5 } = rule;
+  const { backend, options, forward = backend === "webgpu" ? 1e-4 : 1e-5 } = rule;
   const { gradient = backend === "webgpu" ? 1e-3 : 1e-4 } = rule;
   describe(`${family.family.family} goldens on ${backend}`, () => {
-    useBackend(backend);
+    useBackend(backend, options);
     for (const url of goldens)
       it(caseOf(url), async () => {
         const golden = await readGolden(url);
@@ -50,10 +53,10 @@ export function testModel(family: GoldenFamily, goldens: readonly URL[], rule: M
 export function testFullModel(
   family: GoldenFamily,
   goldens: readonly URL[],
-  { backend, forward = 2e-4 }: Omit<ModelRule, "gradient">,
+  { backend, options, forward = 2e-4 }: Omit<ModelRule, "gradient">,
 ): void {
   describe(`${family.family.family} full-size goldens on ${backend}`, () => {
-    useBackend(backend);
+    useBackend(backend, options);
     for (const url of goldens)
       it(caseOf(url), async () => {
         const golden = await readGolden(url);

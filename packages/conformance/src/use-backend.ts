@@ -1,19 +1,20 @@
 import { startBackend } from "@heddle/core";
+import type { WasmOptions } from "@heddle/backend-wasm";
 import type { Backend, BackendStarter } from "@heddle/core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
 
 /** The backends that Heddle brings. */
 export type BackendName = "cpu" | "wasm" | "webgpu";
 
-const starters: Readonly<Record<BackendName, () => Promise<BackendStarter>>> = {
+const starters: Readonly<Record<BackendName, (options?: WasmOptions) => Promise<BackendStarter>>> = {
   cpu: async () => (await import("@heddle/backend-cpu")).cpu(),
-  wasm: async () => (await import("@heddle/backend-wasm")).wasm(),
+  wasm: async (options) => (await import("@heddle/backend-wasm")).wasm(options),
   webgpu: async () => (await import("@heddle/backend-webgpu")).webgpu(),
 };
 
-/** A starter with its defaults. */
-export function backendStarter(name: BackendName): Promise<BackendStarter> {
-  return starters[name]();
+/** A starter with its defaults, or on wasm with options. */
+export function backendStarter(name: BackendName, options?: WasmOptions): Promise<BackendStarter> {
+  return starters[name](options);
 }
 
 /**
@@ -21,12 +22,13 @@ export function backendStarter(name: BackendName): Promise<BackendStarter> {
  * The backend is started before the first test and disposed after the last.
  *
  * @param which Its name, or a starter with options.
+ * @param options Of wasm, named.
  */
-export function useBackend(which: BackendName | BackendStarter): void {
+export function useBackend(which: BackendName | BackendStarter, options?: WasmOptions): void {
   let backend: Backend;
   let before = 0;
   beforeAll(async () => {
-    backend = await startBackend(typeof which === "string" ? await backendStarter(which) : which);
+    backend = await startBackend(typeof which === "string" ? await backendStarter(which, options) : which);
   });
   beforeEach(() => {
     before = backend.memory().tensors;

@@ -6,6 +6,7 @@ import {
   readGolden,
   testModel,
   useBackend,
+  wasmVariants,
 } from "@heddle/conformance";
 import { describe, expect, it } from "vitest";
 
@@ -15,9 +16,11 @@ const small = (family: string): URL[] =>
     .filter((file) => !file.startsWith("full-"))
     .map((file) => new URL(file, folder(family)));
 
-for (const settings of goldenFamilies)
-  for (const backend of ["cpu", "wasm"] as const)
-    testModel(settings, small(settings.family.family), { backend });
+for (const settings of goldenFamilies) {
+  const goldens = small(settings.family.family);
+  testModel(settings, goldens, { backend: "cpu" });
+  describe.each(wasmVariants)("%j", (options) => testModel(settings, goldens, { backend: "wasm", options }));
+}
 
 describe("the comparison with goldens", () => {
   useBackend("cpu");
