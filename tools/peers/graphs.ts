@@ -1,40 +1,11 @@
 /** The peers' work as ONNX graphs: composed as exporters write it, and in the operators that runtimes have for it. */
+import { MICROSOFT, composedGelu, geluConstants, scalar } from "./graph-form.ts";
+import type { Feeds, GraphForm } from "./graph-form.ts";
 import { swapOuter, transpose } from "./layout.ts";
+import { decodeForms, encoderForms } from "./model-graphs.ts";
+import { cannot } from "./peer.ts";
 import type { AttentionWork, LinearWork, Work } from "./peer.ts";
 import type { Constant, Graph, Node } from "./onnx.ts";
-
-/** What to feed, by name. */
-export type Feeds = Readonly<Record<string, { shape: readonly number[]; values: Float32Array<ArrayBuffer> }>>;
-
-/** One way to write a work as a graph. */
-export interface GraphForm {
-  /** Its operators. */
-  readonly name: string;
-  /** Whether the graph holds weights, so that each data set has a graph of its own. */
-  readonly hasWeights: boolean;
-  graph(): Graph;
-  feeds(): Feeds;
-  /** The output's values in the order of `Prepared.values`. @default as they are */
-  arrange?(values: Float32Array): Float32Array;
-}
-
-const MICROSOFT = "com.microsoft";
-
-const scalar = (name: string, value: number): Constant => ({
-  name,
-  shape: [],
-  values: Float32Array.of(value),
-});
-
-/** GELU as PyTorch's exporter writes it. */
-const composedGelu = (x: string, y: string): Node[] => [
-  { operator: "Div", inputs: [x, "sqrt2"], output: `${y}.div` },
-  { operator: "Erf", inputs: [`${y}.div`], output: `${y}.erf` },
-  { operator: "Add", inputs: [`${y}.erf`, "one"], output: `${y}.add` },
-  { operator: "Mul", inputs: [x, `${y}.add`], output: `${y}.mul` },
-  { operator: "Mul", inputs: [`${y}.mul`, "half"], output: y },
-];
-const geluConstants = [scalar("sqrt2", Math.SQRT2), scalar("one", 1), scalar("half", 0.5)];
 
 function linearGraph(
   { rows, layers, activation }: LinearWork,
@@ -196,5 +167,9 @@ function attentionForms({ heads, length, width, isCausal, q, k, v }: AttentionWo
 
 /** Every way to write a work, the plainest first. */
 export function graphForms(work: Work): GraphForm[] {
-  return work.kind === "linear" ? linearForms(work) : attentionForms(work);
+  if (work.kind === "linear") return linearForms(work);
+  if (work.kind === "attention" && !work.dy && !work.pattern) return attentionForms(work);
+  if (work.kind === "encoder") return encoderForms(work);
+  if (work.kind === "decode") return decodeForms(work);
+  return cannot("onnxruntime", work);
 }

@@ -1,5 +1,6 @@
 /** jax-js on WebAssembly, jitted. Its arrays are counted: a function that uses one ends it, unless given its `ref`. */
 import { swapOuter, transpose } from "./layout.ts";
+import { cannot } from "./peer.ts";
 import type { AttentionWork, LinearWork, Peer, Prepared, Work } from "./peer.ts";
 
 /** What of jax-js is used here: it is not installed with the workspace. */
@@ -66,13 +67,12 @@ function planAttention({ numpy, nn }: Jax, sets: readonly AttentionWork[]): Plan
 }
 
 function planOf(jax: Jax, sets: readonly Work[]): Plan {
-  const linear = sets.filter((set) => set.kind === "linear");
-  return linear.length > 0
-    ? planLinear(jax, linear)
-    : planAttention(
-        jax,
-        sets.filter((set) => set.kind === "attention"),
-      );
+  const first = sets[0]!;
+  const all = <K extends Work["kind"]>(kind: K): Extract<Work, { kind: K }>[] =>
+    sets.filter((set): set is Extract<Work, { kind: K }> => set.kind === kind);
+  if (first.kind === "linear") return planLinear(jax, all("linear"));
+  if (first.kind === "attention" && !first.dy && !first.pattern) return planAttention(jax, all("attention"));
+  return cannot("jax-js", first);
 }
 
 async function prepare(jax: Jax, sets: readonly Work[]): Promise<Prepared> {

@@ -3,27 +3,32 @@
  * they need. (The packages that write them are unmaintained, or bring all of protobufjs.)
  */
 
-/** A float32 tensor of the graph's own, its values in row-major order. */
+/** A tensor of the graph's own, its values in row-major order: float32, or int64 as shapes are. */
 export interface Constant {
   readonly name: string;
   readonly shape: readonly number[];
-  readonly values: Float32Array<ArrayBuffer>;
+  readonly values: Float32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer>;
 }
 
-/** A float32 tensor that goes into the graph or comes out of it. */
+/** A tensor that goes into the graph or comes out of it. */
 export interface Port {
   readonly name: string;
   readonly shape: readonly number[];
+  /** @default "float32" */
+  readonly type?: "float32" | "int32";
 }
+
+/** An operator's setting: whole numbers, or one that has a fraction. */
+export type Attribute = number | readonly number[] | { readonly float: number };
 
 /** An operator's call. */
 export interface Node {
   readonly operator: string;
   /** Names of tensors, "" for an optional one that is left out. */
   readonly inputs: readonly string[];
-  readonly output: string;
-  /** Whole numbers. */
-  readonly attributes?: Readonly<Record<string, number | readonly number[]>>;
+  /** One name, or one for each output, "" for one that is left out. */
+  readonly output: string | readonly string[];
+  readonly attributes?: Readonly<Record<string, Attribute>>;
   /** Set of operators. @default "", ONNX's own */
   readonly domain?: string;
 }
@@ -43,9 +48,11 @@ type Pieces = readonly Uint8Array[];
 
 const VARINT = 0;
 const LENGTH = 2;
-/** The type float32 of ONNX. */
-const FLOAT = 1;
+const FIXED32 = 5;
+/** Types of tensors. */
+const types = { float32: 1, int32: 6, int64: 7 } as const;
 /** Types of attributes. */
+const FLOAT = 1;
 const INT = 2;
 const INTS = 7;
 const utf8 = new TextEncoder();
@@ -73,23 +80,28 @@ const text = (field: number, value: string): Pieces => bytes(field, utf8.encode(
 
 function tensor({ name, shape, values }: Constant): Pieces[] {
   const raw = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  return [...shape.map((size) => integer(1, size)), integer(2, FLOAT), text(8, name), bytes(9, raw)];
+  const type = values instanceof Float32Array ? types.float32 : types.int64;
+  return [...shape.map((size) => integer(1, size)), integer(2, type), text(8, name), bytes(9, raw)];
 }
 
-function port({ name, shape }: Port): Pieces[] {
+function port({ name, shape, type = "float32" }: Port): Pieces[] {
   const sizes = message(2, ...shape.map((size) => message(1, integer(1, size))));
-  return [text(1, name), message(2, message(1, integer(1, FLOAT), sizes))];
+  return [text(1, name), message(2, message(1, integer(1, types[type]), sizes))];
 }
 
-function attribute(name: string, value: number | readonly number[]): Pieces[] {
+function attribute(name: string, value: Attribute): Pieces[] {
   if (typeof value === "number") return [text(1, name), integer(3, value), integer(20, INT)];
+  if ("float" in value) {
+    const single = new Uint8Array(Float32Array.of(value.float).buffer);
+    return [text(1, name), [tag(2, FIXED32), single], integer(20, FLOAT)];
+  }
   return [text(1, name), ...value.map((one) => integer(8, one)), integer(20, INTS)];
 }
 
 function node({ operator, inputs, output, attributes = {}, domain = "" }: Node): Pieces[] {
   return [
     ...inputs.map((input) => text(1, input)),
-    text(2, output),
+    ...[output].flat().map((one) => text(2, one)),
     text(4, operator),
     ...Object.entries(attributes).map(([name, value]) => message(5, ...attribute(name, value))),
     text(7, domain),

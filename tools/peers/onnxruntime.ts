@@ -1,9 +1,10 @@
 /** onnxruntime, as WebAssembly and native. */
 import { checkAgreement } from "./agreement.ts";
-import type { GraphForm } from "./graphs.ts";
+import type { GraphForm } from "./graph-form.ts";
 import { graphForms } from "./graphs.ts";
 import { writeModel } from "./onnx.ts";
 import type { Graph } from "./onnx.ts";
+import { reasonOf } from "./peer.ts";
 import type { Peer, Prepared, Work } from "./peer.ts";
 
 /** What of onnxruntime-common is used here: its packages are not installed with the workspace. */
@@ -16,7 +17,11 @@ interface Runtime {
   readonly InferenceSession: {
     create(model: Uint8Array, options: Readonly<Record<string, unknown>>): Promise<Session>;
   };
-  readonly Tensor: new (type: "float32", values: Float32Array, shape: readonly number[]) => object;
+  readonly Tensor: new (
+    type: "float32" | "int32",
+    values: Float32Array | Int32Array,
+    shape: readonly number[],
+  ) => object;
 }
 
 /** Makes a session of a model. */
@@ -33,7 +38,7 @@ async function open({ Tensor }: Runtime, create: Create, forms: readonly GraphFo
   };
   try {
     for (const form of forms[0]!.hasWeights ? forms : forms.slice(0, 1))
-      sessions.push(await create(writeModel(form.graph())));
+      sessions.push(await create(writeModel(await form.graph())));
   } catch (error) {
     await dispose();
     throw error;
@@ -42,7 +47,7 @@ async function open({ Tensor }: Runtime, create: Create, forms: readonly GraphFo
     Object.fromEntries(
       Object.entries(form.feeds()).map(([name, { shape, values }]) => [
         name,
-        new Tensor("float32", values, shape),
+        new Tensor(values instanceof Float32Array ? "float32" : "int32", values, shape),
       ]),
     ),
   );
@@ -72,30 +77,58 @@ async function timeOf({ run }: Prepared): Promise<number> {
   return least;
 }
 
-/** The fastest of the forms that the runtime has and in which it computes what the plainest does. */
-async function fastest(runtime: Runtime, create: Create, sets: readonly Work[]): Promise<Prepared> {
-  const forms = sets.map(graphForms);
-  const open1 = (form: number, count: number): Promise<Prepared> =>
-    open(
-      runtime,
-      create,
-      forms.slice(0, count).map((ofSet) => ofSet[form]!),
-    );
-  const plain = await open1(0, 1);
+/** The forms of all data sets, of which each session takes one. */
+interface Forms {
+  readonly names: readonly string[];
+  /** The first `count` data sets in a form. */
+  open(form: number, count: number): Promise<Prepared>;
+  readonly count: number;
+}
+
+/**
+ * The fastest of the forms that the runtime has and in which it computes what the plainest does. What the others failed
+ * by is said with its name.
+ */
+async function fastest({ names, open: openForm, count }: Forms): Promise<Prepared> {
+  const plain = await openForm(0, 1);
   const expected = await plain.values(0);
   let best = { form: 0, time: await timeOf(plain) };
   await plain.dispose();
-  for (let form = 1; form < forms[0]!.length; form++)
+  const failures: string[] = [];
+  for (let form = 1; form < names.length; form++) {
+    let candidate: Prepared | undefined;
     try {
-      const candidate = await open1(form, 1);
+      candidate = await openForm(form, 1);
       checkAgreement(expected, await candidate.values(0));
       const time = await timeOf(candidate);
-      await candidate.dispose();
       if (time < best.time) best = { form, time };
-    } catch {
-      // This version has no such operator: the others remain.
+    } catch (error) {
+      failures.push(`${names[form]} failed: ${reasonOf(error)}`);
     }
-  return open1(best.form, sets.length);
+    await candidate?.dispose();
+  }
+  const prepared = await openForm(best.form, count);
+  return { ...prepared, form: [names[best.form]!, ...failures].join("; ") };
+}
+
+/** In the form of that name, else in the fastest. */
+function prepareForms(
+  runtime: Runtime,
+  create: Create,
+  sets: readonly Work[],
+  form?: string,
+): Promise<Prepared> {
+  const forms = sets.map(graphForms);
+  const names = forms[0]!.map(({ name }) => name);
+  const openForm = (index: number, count: number): Promise<Prepared> =>
+    open(
+      runtime,
+      create,
+      forms.slice(0, count).map((ofSet) => ofSet[index]!),
+    );
+  if (form === undefined) return fastest({ names, open: openForm, count: sets.length });
+  if (!names.includes(form)) throw new Error(`form must be one of ${names.join(", ")}, got ${form}`);
+  return openForm(names.indexOf(form), sets.length);
 }
 
 /** y = x + x: enough to load the runtime's binary. */
@@ -106,6 +139,21 @@ const SMALLEST: Graph = {
   constants: [],
   nodes: [{ operator: "Add", inputs: ["x", "x"], output: "y" }],
 };
+
+/** Does something and gives the last memory that it made for WebAssembly. */
+async function catchingMemory(act: () => Promise<void>): Promise<WebAssembly.Memory | undefined> {
+  const { Memory } = WebAssembly;
+  let caught: WebAssembly.Memory | undefined;
+  WebAssembly.Memory = new Proxy(Memory, {
+    construct: (target, [descriptor]) => (caught = new target(descriptor as WebAssembly.MemoryDescriptor)),
+  });
+  try {
+    await act();
+  } finally {
+    WebAssembly.Memory = Memory;
+  }
+  return caught;
+}
 
 /** Does something without the global Worker that it leaves in Node, by which jax-js takes Node for a page. */
 async function leavingNoWorker(act: () => Promise<void>): Promise<void> {
@@ -129,10 +177,15 @@ export async function startOnnxruntime(
     ...(name === "onnxruntime-node" && { intraOpNumThreads: threads, interOpNumThreads: 1 }),
   };
   const create: Create = (model) => runtime.InferenceSession.create(model, { ...options });
-  await leavingNoWorker(async () => (await create(writeModel(SMALLEST))).release());
+  const memory = await catchingMemory(() =>
+    leavingNoWorker(async () => (await create(writeModel(SMALLEST))).release()),
+  );
   return {
     name,
-    prepare: (sets) => fastest(runtime, create, sets),
+    async prepare(sets, form) {
+      const prepared = await prepareForms(runtime, create, sets, form);
+      return { ...prepared, ...(memory && { heap: () => memory.buffer.byteLength }) };
+    },
     stop: async () => {},
   };
 }

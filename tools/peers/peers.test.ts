@@ -1,9 +1,15 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { wasm } from "@heddle/backend-wasm";
-import { randomStream, startBackend } from "@heddle/core";
+import { createWeights, randomStream, startBackend } from "@heddle/core";
 import type { Backend } from "@heddle/core";
+import { bert, gpt, longformer } from "@heddle/models";
+import type { Model } from "@heddle/models";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { differenceOf } from "./agreement.ts";
+import { prepareHeddle } from "./heddle.ts";
 import type { AbsentPeer, AttentionWork, LayerWork, LinearWork, Peer, Work } from "./peer.ts";
 import { startPeers } from "./start.ts";
 
@@ -68,7 +74,8 @@ function attentionOf({ heads, length, width, isCausal, q, k, v }: AttentionWork)
   return result;
 }
 
-function expectedOf(work: Work): Float32Array {
+/** Of a single data set, for what is written out above; models are compared with ours, which goldens prove. */
+function expectedOf(work: LinearWork | AttentionWork): Float32Array {
   if (work.kind === "attention") return attentionOf(work);
   return Float32Array.from(
     work.layers.reduce<Float64Array>((x, layer) => {
@@ -78,18 +85,97 @@ function expectedOf(work: Work): Float32Array {
   );
 }
 
-const works: Readonly<Record<string, readonly Work[]>> = {
+/** Saves a small model whose parameters are all far from 0 and 1. */
+async function saved(folder: string, name: string, model: Model): Promise<string> {
+  for (const parameter of model.parameters)
+    parameter.assign(values(parameter.size, parameter.name, 5).map((value) => value / 2));
+  await model.save(join(folder, name));
+  model.dispose();
+  return join(folder, name);
+}
+
+const size = { vocabularySize: 30, width: 16, layers: 2, heads: 2 } as const;
+const encoder = { ...size, head: "none", pooler: false } as const;
+const integers = (count: number, seed: number): Int32Array<ArrayBuffer> =>
+  Int32Array.from({ length: count }, (_, i) => 2 + ((7 * i + 3 * seed) % 28));
+
+/** Two data sets of every kind that stands on a saved model. */
+async function modelWorks(folder: string): Promise<Record<string, readonly Work[]>> {
+  const of = (make: (seed: number) => Work): Work[] => [1, 2].map(make);
+  const bertFolder = await saved(folder, "bert", bert(encoder, createWeights()));
+  const longformerFolder = await saved(
+    folder,
+    "longformer",
+    longformer({ ...encoder, maxLength: 16, window: 4 }, createWeights()),
+  );
+  const gptFolder = await saved(folder, "gpt", gpt({ ...size, maxLength: 16 }, createWeights()));
+  const grid = { batch: 2, length: 7 };
+  const all = new Int32Array(14).fill(1);
+  const padded = Int32Array.from(all, (_, i) => (i % 7 < 4 || i < 7 ? 1 : 0));
+  const [heads, past, width] = [2, 5, 8];
+  return {
+    bert: of((seed) => ({
+      kind: "encoder",
+      directory: bertFolder,
+      ...grid,
+      ids: integers(14, seed),
+      keep: all,
+    })),
+    "bert with padding": of((seed) => ({
+      kind: "encoder",
+      directory: bertFolder,
+      ...grid,
+      ids: integers(14, seed),
+      keep: padded,
+    })),
+    "longformer, dense": of((seed) => ({
+      kind: "encoder",
+      directory: longformerFolder,
+      ...grid,
+      ids: integers(14, seed),
+      keep: all,
+      dense: true,
+    })),
+    "a token of gpt": of((seed) => ({
+      kind: "decode",
+      directory: gptFolder,
+      token: 3 * seed,
+      heads,
+      width,
+      past,
+      cache: ["k0", "v0", "k1", "v1"].map((part) => values(heads * past * width, part, seed)),
+    })),
+    "training of gpt": of((seed) => ({
+      kind: "training",
+      directory: gptFolder,
+      batch: 2,
+      length: 6,
+      steps: [seed, seed + 1].map((step) => integers(14, step)),
+    })),
+    "attention backward": of((seed) => ({
+      ...attentionWork(false, seed),
+      dy: values(2 * 9 * 8, "dy", seed),
+    })),
+    "causal attention backward": of((seed) => ({
+      ...attentionWork(true, seed),
+      dy: values(2 * 9 * 8, "dy", seed),
+    })),
+  };
+}
+
+const works: Readonly<Record<string, readonly (LinearWork | AttentionWork)[]>> = {
   "two layers": [1, 2].map((seed) => linearWork([8, 12, 4], seed)),
   "a layer with GELU": [1, 2].map((seed) => linearWork([8, 12], seed, "gelu")),
   attention: [1, 2].map((seed) => attentionWork(false, seed)),
   "causal attention": [1, 2].map((seed) => attentionWork(true, seed)),
 };
+const names = ["onnxruntime-web", "onnxruntime-node", "tfjs", "jax-js", "pytorch"] as const;
 
 describe("peers", () => {
   let backend: Backend;
   let peers: readonly (Peer | AbsentPeer)[];
   beforeAll(async () => {
-    backend = await startBackend(wasm());
+    backend = await startBackend(wasm({ threads: 1 }));
     peers = await startPeers(1);
   });
   afterAll(async () => {
@@ -97,7 +183,7 @@ describe("peers", () => {
     backend.dispose();
   });
 
-  for (const name of ["onnxruntime-web", "onnxruntime-node", "tfjs", "jax-js", "pytorch"])
+  for (const name of names)
     it.for(Object.entries(works))(
       `${name} computes %s, on each data set its own`,
       async ([, sets], { skip }) => {
@@ -113,4 +199,77 @@ describe("peers", () => {
         expect(tf.memory().numTensors).toBe(before);
       },
     );
+
+  it.for(Object.entries(works))("ours computes %s", async ([, sets]) => {
+    const before = tf.memory().numTensors;
+    const ours = await prepareHeddle(sets);
+    for (const set of sets.keys())
+      expect(differenceOf(expectedOf(sets[set]!), await ours.values(set))).toBeLessThan(1e-5);
+    await ours.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  describe("against ours", () => {
+    let folder: string;
+    let ofModels: Readonly<Record<string, readonly Work[]>>;
+    beforeAll(async () => {
+      folder = mkdtempSync(join(tmpdir(), "heddle-peers-"));
+      ofModels = await modelWorks(folder);
+    });
+    afterAll(() => rmSync(folder, { recursive: true }));
+
+    const encoders = ["bert", "bert with padding", "longformer, dense"];
+    const backward = ["attention backward", "causal attention backward"];
+    const computed: Readonly<Record<(typeof names)[number], readonly string[]>> = {
+      "onnxruntime-web": [...encoders, "a token of gpt"],
+      "onnxruntime-node": [...encoders, "a token of gpt"],
+      tfjs: backward,
+      "jax-js": [],
+      pytorch: [...encoders, ...backward, "a token of gpt", "training of gpt"],
+    };
+
+    for (const [name, kinds] of Object.entries(computed)) {
+      it.for(kinds)(`${name} computes %s`, async (kind, { skip }) => {
+        const peer = peers.find((candidate) => candidate.name === name)!;
+        if ("reason" in peer) return skip(`${name}: ${peer.reason}`);
+        const sets = ofModels[kind]!;
+        const before = tf.memory().numTensors;
+        const ours = await prepareHeddle(sets);
+        const theirs = await peer.prepare(sets);
+        for (const set of kind === "training of gpt" ? [0] : sets.keys()) {
+          const expected = await ours.values(set);
+          expect(differenceOf(expected, await theirs.values(set))).toBeLessThan(1e-5);
+          await theirs.run(set);
+        }
+        await theirs.dispose();
+        await ours.dispose();
+        expect(tf.memory().numTensors).toBe(before);
+      });
+      it(`${name} says what it cannot compute`, async ({ skip }) => {
+        const peer = peers.find((candidate) => candidate.name === name)!;
+        if ("reason" in peer) return skip(`${name}: ${peer.reason}`);
+        for (const kind of Object.keys(ofModels).filter((one) => !kinds.includes(one)))
+          await expect(peer.prepare(ofModels[kind]!)).rejects.toThrow(/must have .* got no form of it here/);
+      });
+    }
+
+    it.for(["onnxruntime-web", "onnxruntime-node"])(
+      "%s computes models in every form of their graphs",
+      async (name, { skip }) => {
+        const peer = peers.find((candidate) => candidate.name === name)!;
+        if ("reason" in peer) return skip(`${name}: ${peer.reason}`);
+        for (const kind of [...encoders, "a token of gpt"]) {
+          const sets = ofModels[kind]!;
+          const ours = await prepareHeddle(sets);
+          const expected = await ours.values(1);
+          await ours.dispose();
+          for (const form of ["composed", "fused"]) {
+            const prepared = await peer.prepare(sets, form);
+            expect(differenceOf(expected, await prepared.values(1)), `${kind}, ${form}`).toBeLessThan(1e-5);
+            await prepared.dispose();
+          }
+        }
+      },
+    );
+  });
 });

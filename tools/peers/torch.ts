@@ -1,72 +1,60 @@
 /** PyTorch on the CPU, in a child process that times itself: HEDDLE_PYTHON, else python3, where it has torch. */
 import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import type { Peer, Prepared, Work } from "./peer.ts";
-
-interface Answer {
-  readonly version?: string;
-  readonly milliseconds?: number;
-  /** Base64. */
-  readonly values?: string;
-  readonly error?: string;
-}
-
-/** A request without its tensors. */
-type Request = Readonly<Record<string, unknown>>;
-
-/** Asks one thing after the other. */
-interface Line {
-  ask(request?: Request, tensors?: readonly Float32Array[]): Promise<Answer>;
-}
-
-/** What goes wrong with a process that ends, in its own last words. */
-function lineTo(child: ChildProcess): Line {
-  let lastWords = "";
-  child
-    .stderr!.setEncoding("utf8")
-    .on("data", (text: string) => (lastWords = (lastWords + text).slice(-2000)));
-  child.stdin!.on("error", () => undefined);
-  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
-  const failure = new Promise<never>((_, reject) => {
-    child.once("error", (error) => reject(new Error(`${child.spawnfile} must start, got ${error.message}`)));
-    child.once("close", () => {
-      const last = lastWords.trim().split("\n").at(-1);
-      reject(new Error(`${child.spawnfile} must run PyTorch, got ${last || "an end without a word"}`));
-    });
-  });
-  failure.catch(() => undefined);
-  return {
-    async ask(request, tensors = []) {
-      if (request) child.stdin!.write(`${JSON.stringify(request)}\n`);
-      for (const { buffer, byteOffset, byteLength } of tensors)
-        if (!child.stdin!.write(new Uint8Array(buffer, byteOffset, byteLength)))
-          await Promise.race([once(child.stdin!, "drain"), failure]);
-      const { value, done } = await Promise.race([lines.next(), failure]);
-      // The end of the output comes before that of the process, which says why.
-      if (done) return failure;
-      const answer = JSON.parse(value as string) as Answer;
-      if (answer.error !== undefined) throw new Error(answer.error);
-      return answer;
-    },
-  };
-}
+import { lineTo, valuesOf } from "./line.ts";
+import type { Line, Request } from "./line.ts";
+import { COMPARED_STEPS, cannot, training } from "./peer.ts";
+import type { LinearWork, Peer, Prepared, Work } from "./peer.ts";
 
 /** The request that places a data set, and its tensors in order. */
-function placing(work: Work): { readonly request: Request; readonly tensors: readonly Float32Array[] } {
-  if (work.kind === "attention") {
-    const shape = [1, work.heads, work.length, work.width];
-    const request = { kind: "attention", isCausal: work.isCausal, shapes: [shape, shape, shape] };
-    return { request, tensors: [work.q, work.k, work.v] };
-  }
-  const { rows, x, layers, activation = "none" } = work;
+interface Placing {
+  readonly request: Request;
+  readonly tensors: readonly Float32Array[];
+}
+
+function placeLinear({ rows, x, layers, activation }: LinearWork): Placing {
   const shapes = layers.flatMap(({ into, out }) => [[out, into], [out]]);
   return {
-    request: { kind: "linear", activation, shapes: [[rows, layers[0]!.into], ...shapes] },
+    request: {
+      kind: "linear",
+      activation: activation ?? "none",
+      shapes: [[rows, layers[0]!.into], ...shapes],
+    },
     tensors: [x, ...layers.flatMap(({ weight, bias }) => [weight, bias])],
   };
+}
+
+function placing(work: Work): Placing {
+  switch (work.kind) {
+    case "linear":
+      return placeLinear(work);
+    case "attention": {
+      if (work.pattern) return cannot("pytorch", work);
+      const { heads, length, width, isCausal, q, k, v, dy } = work;
+      const tensors = [q, k, v, ...(dy ? [dy] : [])];
+      const shapes = tensors.map(() => [1, heads, length, width]);
+      return { request: { kind: "attention", isCausal, shapes }, tensors };
+    }
+    case "encoder": {
+      const { directory, batch, length, ids, keep } = work;
+      const request = { directory, batch, length, ids: [...ids], keep: [...keep], shapes: [] };
+      return { request: { kind: "encoder", ...request }, tensors: [] };
+    }
+    case "decode": {
+      const { directory, token, past, heads, width, cache } = work;
+      const shapes = cache.map(() => [1, heads, past, width]);
+      return { request: { kind: "decode", directory, token, shapes }, tensors: cache };
+    }
+    case "training": {
+      const { directory, length, steps } = work;
+      const request = { directory, length, steps: steps.map((step) => [...step]), shapes: [] };
+      return {
+        request: { kind: "training", ...request, ...training, compared: COMPARED_STEPS },
+        tensors: [],
+      };
+    }
+  }
 }
 
 async function prepare({ ask }: Line, id: number, sets: readonly Work[]): Promise<Prepared> {
@@ -76,13 +64,7 @@ async function prepare({ ask }: Line, id: number, sets: readonly Work[]): Promis
   }
   return {
     run: async (set) => (await ask({ ask: "run", id, set })).milliseconds!,
-    async values(set) {
-      const { buffer, byteOffset, byteLength } = Buffer.from(
-        (await ask({ ask: "values", id, set })).values!,
-        "base64",
-      );
-      return new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
-    },
+    values: async (set) => valuesOf(await ask({ ask: "values", id, set })),
     dispose: async () => void (await ask({ ask: "drop", id })),
   };
 }
@@ -92,7 +74,7 @@ export async function startTorch(threads: number): Promise<Peer> {
   const python = process.env["HEDDLE_PYTHON"] ?? "python3";
   const script = join(import.meta.dirname, "torch_peer.py");
   const child = spawn(python, [script, String(threads)], { stdio: ["pipe", "pipe", "pipe"] });
-  const line = lineTo(child);
+  const line = lineTo(child, "PyTorch");
   await line.ask();
   let works = 0;
   return {

@@ -9,6 +9,8 @@ import time
 import torch
 import torch.nn.functional as F
 
+import torch_models
+
 works = {}
 
 
@@ -36,25 +38,53 @@ def linear(request):
 
 
 def attention(request):
-    q, k, v = (tensor(shape) for shape in request["shapes"])
+    q, k, v, *dy = (tensor(shape) for shape in request["shapes"])
     is_causal = request["isCausal"]
-    return lambda: F.scaled_dot_product_attention(q, k, v, is_causal=is_causal)
+    if not dy:
+        return lambda: F.scaled_dot_product_attention(q, k, v, is_causal=is_causal)
+    inputs = [x.requires_grad_() for x in (q, k, v)]
+
+    def compute():
+        with torch.enable_grad():
+            y = F.scaled_dot_product_attention(*inputs, is_causal=is_causal)
+            gradients = torch.autograd.grad(y, inputs, dy[0])
+        return torch.stack([y.detach(), *gradients])
+
+    return compute
+
+
+def decode(request):
+    return torch_models.decode(request, [tensor(shape) for shape in request["shapes"]])
+
+
+class Computed:
+    """What computes the same each time."""
+
+    def __init__(self, compute):
+        self.step = self.values = compute
+
+
+def place(request):
+    kind = request["kind"]
+    if kind == "training":
+        return torch_models.Training(request)
+    makers = {"linear": linear, "attention": attention, "encoder": torch_models.encoder, "decode": decode}
+    return Computed(makers[kind](request))
 
 
 def answer(request):
     asked = request["ask"]
     if asked == "prepare":
-        compute = {"linear": linear, "attention": attention}[request["kind"]](request)
-        works.setdefault(request["id"], []).append(compute)
+        works.setdefault(request["id"], []).append(place(request))
         return {}
     if asked == "drop":
         works.pop(request["id"], None)
         return {}
-    compute = works[request["id"]][request["set"]]
+    work = works[request["id"]][request["set"]]
     if asked == "values":
-        return {"values": base64.b64encode(compute().contiguous().numpy().tobytes()).decode()}
+        return {"values": base64.b64encode(work.values().contiguous().numpy().tobytes()).decode()}
     start = time.perf_counter()
-    compute()
+    work.step()
     return {"milliseconds": (time.perf_counter() - start) * 1000}
 
 
