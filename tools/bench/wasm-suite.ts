@@ -8,7 +8,7 @@ export type Peers = Awaited<ReturnType<typeof startPeers>>;
 
 /** A suite on the WASM backend, on one thread. */
 export async function wasmSuite(cases: BenchSuite["cases"]): Promise<BenchSuite> {
-  const backend = await startBackend(wasm());
+  const backend = await startBackend(wasm({ threads: 1 }));
   return {
     threads: 1,
     get mode() {

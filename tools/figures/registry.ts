@@ -8,6 +8,10 @@ const fullGolden =
   (family: string, length: 128 | 1100, backend: "cpu" | "wasm" | "webgpu"): LazyMeasurement =>
   async () => ({ default: (await import("./goldens.ts")).fullGolden(family, length, backend) });
 
+const bert =
+  (threads: number): LazyMeasurement =>
+  async () => ({ default: (await import("./wasm/encoders.ts")).bertFigure(threads) });
+
 /** The figures of each issue, by the name that `npm run figures -- <issue> --only <name>` takes. */
 export const issues: Readonly<Record<string, Readonly<Record<string, LazyMeasurement>>>> = {
   loom: {
@@ -36,5 +40,18 @@ export const issues: Readonly<Record<string, Readonly<Record<string, LazyMeasure
     "goldens-bert-1100-cpu": fullGolden("bert", 1100, "cpu"),
     "goldens-longformer-1100-cpu": fullGolden("longformer", 1100, "cpu"),
     shakespeare: () => import("./shakespeare.ts"),
+  },
+  wasm: {
+    machine: () => import("./wasm/machine.ts"),
+    linear: () => import("./wasm/linear.ts"),
+    "bert-1-thread": bert(1),
+    "bert-2-threads": bert(2),
+    minilm: () => import("./wasm/encoders.ts"),
+    decoding: () => import("./wasm/decoding.ts"),
+    "attention-forward": async () => ({ default: (await import("./wasm/attention.ts")).forwardFigure }),
+    "attention-backward": async () => ({ default: (await import("./wasm/attention.ts")).backwardFigure }),
+    patterns: async () => ({ default: (await import("./wasm/patterns.ts")).patternsFigure }),
+    crossover: async () => ({ default: (await import("./wasm/patterns.ts")).crossoverFigure }),
+    training: () => import("./wasm/training.ts"),
   },
 };

@@ -1,0 +1,83 @@
+/** A contender in a process of its own: what one leaves in memory, and the threads it keeps, do not meet the others. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as wait } from "node:timers/promises";
+import { join } from "node:path";
+import { lineTo, valuesOf } from "../peers/line.ts";
+import type { ContenderSettings } from "./contenders.ts";
+import type { WorkSpec } from "./works.ts";
+
+/** A work in place in the process. */
+export interface RemoteWork {
+  /** What it runs, where it had a choice. */
+  readonly form?: string;
+  /** Gives the milliseconds that it took there. */
+  run(set: number): Promise<number>;
+  values(set: number): Promise<Float32Array>;
+  /** Bytes of WebAssembly heap, where it has one. */
+  heap(): Promise<number | undefined>;
+  drop(): Promise<void>;
+}
+
+export interface RemoteContender {
+  /** Milliseconds that its start took, from when its code was loaded. */
+  readonly started: number;
+  /** What it said last of what it runs on. */
+  readonly description: string | undefined;
+  prepare(spec: WorkSpec, form?: string): Promise<RemoteWork>;
+  stop(): Promise<void>;
+}
+
+/** A Node, and the file of the child that it can run. */
+export interface Runtime {
+  readonly node: string;
+  readonly file: string;
+}
+
+/** This Node, which runs the sources. */
+const thisNode: Runtime = { node: process.execPath, file: join(import.meta.dirname, "contender-child.ts") };
+
+/** Milliseconds after each run until threads that wait actively have given up. */
+const SETTLE = 20;
+
+/** Starts a contender; rejects with its reason when it cannot run. */
+export async function openContender(
+  settings: ContenderSettings,
+  { node, file }: Runtime = thisNode,
+): Promise<RemoteContender> {
+  const child = spawn(node, ["-C", "@heddle/source", file, JSON.stringify(settings)], {
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  const { ask } = lineTo(child, settings.who);
+  const { milliseconds: started = 0, form } = await ask();
+  let description = form;
+  let works = 0;
+  return {
+    started,
+    get description() {
+      return description;
+    },
+    async prepare(spec, wanted) {
+      const id = works++;
+      const { form: chosen } = await ask({ ask: "prepare", id, spec, form: wanted });
+      return {
+        ...(chosen !== undefined && { form: chosen }),
+        async run(set) {
+          const { milliseconds, form: now } = await ask({ ask: "run", id, set });
+          description = now ?? description;
+          await wait(SETTLE);
+          return milliseconds!;
+        },
+        values: async (set) => valuesOf(await ask({ ask: "values", id, set })),
+        heap: async () => (await ask({ ask: "heap", id })).heap,
+        drop: async () => void (await ask({ ask: "drop", id })),
+      };
+    },
+    async stop() {
+      if (child.exitCode !== null) return;
+      const closed = once(child, "close");
+      child.stdin.end();
+      await closed;
+    },
+  };
+}
