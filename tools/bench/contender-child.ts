@@ -20,12 +20,11 @@ const sayError = (error: unknown): void =>
 console.log = console.error;
 
 const prepared = new Map<number, Prepared>();
-const lines = createInterface({ input: process.stdin });
 const begun = performance.now();
 try {
   const { peer, description } = await startContender(JSON.parse(process.argv[2]!) as ContenderSettings);
   say({ milliseconds: performance.now() - begun, ...(description && { form: description() }) });
-  for await (const line of lines) {
+  for await (const line of createInterface({ input: process.stdin })) {
     try {
       say(await answer(JSON.parse(line) as Question));
     } catch (error) {
@@ -42,7 +41,12 @@ try {
       const { spec, form } = question;
       const made = await peer.prepare(worksOf(spec), form);
       prepared.set(question.id, made);
-      return { milliseconds: performance.now() - start, ...(made.form !== undefined && { form: made.form }) };
+      const { form: chosen, amount } = made;
+      return {
+        milliseconds: performance.now() - start,
+        ...(chosen !== undefined && { form: chosen }),
+        ...(amount !== undefined && { amount }),
+      };
     }
     const made = prepared.get(question.id)!;
     switch (question.ask) {

@@ -11,6 +11,8 @@ import type { WorkSpec } from "./works.ts";
 export interface RemoteWork {
   /** What it runs, where it had a choice. */
   readonly form?: string;
+  /** Operations or bytes of a run, of what measures the machine itself. */
+  readonly amount?: number;
   /** Gives the milliseconds that it took there. */
   run(set: number): Promise<number>;
   values(set: number): Promise<Float32Array>;
@@ -59,9 +61,10 @@ export async function openContender(
     },
     async prepare(spec, wanted) {
       const id = works++;
-      const { form: chosen } = await ask({ ask: "prepare", id, spec, form: wanted });
+      const { form: chosen, amount } = await ask({ ask: "prepare", id, spec, form: wanted });
       return {
         ...(chosen !== undefined && { form: chosen }),
+        ...(amount !== undefined && { amount }),
         async run(set) {
           const { milliseconds, form: now } = await ask({ ask: "run", id, set });
           description = now ?? description;

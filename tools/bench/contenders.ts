@@ -27,7 +27,7 @@ interface Started {
 async function startProbe(name: "peak" | "stream"): Promise<Started> {
   const probe = (await openProbes())[name];
   const prepared = {
-    form: String(probe.amount),
+    amount: probe.amount,
     run: async () => probe.run(),
     values: async () => new Float32Array(),
     dispose: async () => {},

@@ -26,7 +26,7 @@ export type SavedModelName = keyof typeof definitions;
 
 /** Where the model of that name and seed is, or will be. */
 export const modelDirectory = (name: SavedModelName, seed: number): string =>
-  join(import.meta.dirname, `../../out/bench/models/${name}-${seed}`);
+  join(process.cwd(), "out/bench/models", `${name}-${seed}`);
 
 /** Saves it unless it is there; some twenty seconds for the large ones. No backend may run. */
 export async function saveModel(name: SavedModelName, seed: number): Promise<void> {

@@ -53,5 +53,8 @@ export const issues: Readonly<Record<string, Readonly<Record<string, LazyMeasure
     patterns: async () => ({ default: (await import("./wasm/patterns.ts")).patternsFigure }),
     crossover: async () => ({ default: (await import("./wasm/patterns.ts")).crossoverFigure }),
     training: () => import("./wasm/training.ts"),
+    longformer: () => import("./wasm/longformer.ts"),
+    "node-20": () => import("./wasm/node-20.ts"),
+    "first-call": () => import("./wasm/first-call.ts"),
   },
 };

@@ -10,6 +10,8 @@ export interface Answer {
   readonly values?: string;
   /** What it runs, where it had a choice. */
   readonly form?: string;
+  /** Operations or bytes of a run. */
+  readonly amount?: number;
   /** Bytes of WebAssembly heap. */
   readonly heap?: number;
   readonly error?: string;

@@ -99,6 +99,8 @@ export interface Prepared {
   values(set: number): Promise<Float32Array>;
   /** Bytes of WebAssembly heap that it takes by now, where it has one. */
   heap?(): number;
+  /** Operations or bytes of a run, of what measures the machine itself. */
+  readonly amount?: number;
   dispose(): Promise<void>;
 }
 

@@ -22,6 +22,10 @@ export type Outcome =
       readonly spread: number;
       /** What it ran, where it had a choice. */
       readonly form?: string;
+      /** Operations or bytes of a run, of what measures the machine itself. */
+      readonly amount?: number;
+      /** Bytes of WebAssembly heap before its first pass and after the last, where it has one. */
+      readonly heap?: { readonly before: number; readonly after: number };
     }
   | { readonly error: string };
 
@@ -49,6 +53,27 @@ export interface Field {
 /** What knows the machine, not the work: it has no values. */
 const isProbe = ({ who }: ContenderSettings): boolean => who === "peak" || who === "stream";
 
+/** A work in place, and the heap that it took so far. */
+interface Ready {
+  readonly work: RemoteWork;
+  readonly before: number | undefined;
+}
+
+/** A timing with what else is known of who ran. */
+async function completed(
+  timing: { readonly median: number; readonly spread: number },
+  { work, before }: Ready,
+): Promise<Outcome> {
+  const { form, amount } = work;
+  const after = await work.heap();
+  return {
+    ...timing,
+    ...(form !== undefined && { form }),
+    ...(amount !== undefined && { amount }),
+    ...(before !== undefined && after !== undefined && { heap: { before, after } }),
+  };
+}
+
 /** Starts the contenders; one that does not start is in the results with its reason. */
 export async function openField(
   entrants: Entrants,
@@ -68,8 +93,8 @@ export async function openField(
     who: readonly string[],
     spec: WorkSpec,
     { specs = {}, forms = {} }: RaceOptions,
-  ): Promise<{ ready: Map<string, RemoteWork>; failed: Map<string, string> }> {
-    const ready = new Map<string, RemoteWork>();
+  ): Promise<{ ready: Map<string, Ready>; failed: Map<string, string> }> {
+    const ready = new Map<string, Ready>();
     const failed = new Map(absent);
     let expected: Float32Array | undefined;
     for (const name of who) {
@@ -78,12 +103,13 @@ export async function openField(
       let work: RemoteWork | undefined;
       try {
         work = await contender.prepare(specs[name] ?? spec, forms[name]);
+        const before = await work.heap();
         if (!isProbe(entrants[name]!) && !specs[name]) {
           const values = await work.values(0);
           if (name === who[0]) expected = values;
           else if (expected) checkAgreement(expected, values);
         }
-        ready.set(name, work);
+        ready.set(name, { work, before });
       } catch (error) {
         failed.set(name, reasonOf(error));
         await work?.drop().catch(() => undefined);
@@ -98,16 +124,16 @@ export async function openField(
       for (const [model, seed] of modelsOf(spec)) await saveModel(model, seed);
       const { ready, failed } = await prepare(who, spec, options);
       const timings = await measure(
-        [...ready].map(([contender, work]) => ({ name: contender, run: (set) => work.run(set) })),
+        [...ready].map(([contender, { work }]) => ({ name: contender, run: (set) => work.run(set) })),
         { repeats, sets: setCount(spec), ...(warmUp !== undefined && { warmUp }) },
       );
       const outcomes: Record<string, Outcome> = {};
       for (const contender of who) {
         const timing = timings.get(contender) ?? { error: failed.get(contender) ?? "it did not run" };
-        const form = ready.get(contender)?.form;
-        outcomes[contender] = { ...timing, ...(form !== undefined && !("error" in timing) && { form }) };
+        const one = ready.get(contender);
+        outcomes[contender] = one && !("error" in timing) ? await completed(timing, one) : timing;
       }
-      for (const work of ready.values()) await work.drop().catch(() => undefined);
+      for (const { work } of ready.values()) await work.drop().catch(() => undefined);
       progress(`${name}: ${who.map((one) => `${one} ${outcomeText(outcomes[one]!)}`).join("; ")}`);
       return outcomes;
     },

@@ -37,7 +37,7 @@ export interface RateRow {
   /** Operations or bytes of a run, in units of 10^9. */
   readonly amount: number;
   readonly unit: "GFLOP/s" | "GB/s";
-  /** Who tells the machine's own rate; its form is the operations or bytes of its run. */
+  /** Who tells the machine's own rate. */
   readonly probe: string;
   /** Share of that which is asked. */
   readonly atLeast: number;
@@ -46,7 +46,7 @@ export interface RateRow {
 /** The rate of a probe, in units of 10^9 a second; undefined where it failed. */
 export function probeRate(outcomes: Outcomes, probe: string): number | undefined {
   const outcome = outcomes[probe]!;
-  return "error" in outcome ? undefined : Number(outcome.form) / 1e6 / outcome.median;
+  return "error" in outcome || !outcome.amount ? undefined : outcome.amount / 1e6 / outcome.median;
 }
 
 /** Which share of what the machine can do ours does. */
