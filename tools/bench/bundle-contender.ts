@@ -1,5 +1,6 @@
 /** The contender's child as JavaScript, for a Node that cannot run the sources. */
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { build } from "vite";
 
 /** Beside the peers, so that the bundle finds them; what npm installed there it may throw away. */
@@ -13,7 +14,7 @@ export async function bundleContender(): Promise<string> {
     logLevel: "warn",
     root: join(import.meta.dirname, "../.."),
     build: {
-      ssr: join(import.meta.dirname, "contender-child.ts"),
+      ssr: fileURLToPath(new URL("contender-child.ts", import.meta.url)),
       outDir: FOLDER,
       emptyOutDir: true,
       target: "node20",

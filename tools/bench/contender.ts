@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as wait } from "node:timers/promises";
-import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { lineTo, valuesOf } from "../peers/line.ts";
 import type { ContenderSettings } from "./contenders.ts";
 import type { WorkSpec } from "./works.ts";
@@ -37,7 +37,10 @@ export interface Runtime {
 }
 
 /** This Node, which runs the sources. */
-const thisNode: Runtime = { node: process.execPath, file: join(import.meta.dirname, "contender-child.ts") };
+const thisNode: Runtime = {
+  node: process.execPath,
+  file: fileURLToPath(new URL("contender-child.ts", import.meta.url)),
+};
 
 /** Milliseconds after each run until threads that wait actively have given up. */
 const SETTLE = 20;

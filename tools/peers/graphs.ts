@@ -1,8 +1,9 @@
 /** The peers' work as ONNX graphs: composed as exporters write it, and in the operators that runtimes have for it. */
+import { decodeForms } from "./decoder-graphs.ts";
+import { encoderForms } from "./encoder-graphs.ts";
 import { MICROSOFT, composedGelu, geluConstants, scalar } from "./graph-form.ts";
 import type { Feeds, GraphForm } from "./graph-form.ts";
 import { swapOuter, transpose } from "./layout.ts";
-import { decodeForms, encoderForms } from "./model-graphs.ts";
 import { cannot } from "./peer.ts";
 import type { AttentionWork, LinearWork, Work } from "./peer.ts";
 import type { Constant, Graph, Node } from "./onnx.ts";

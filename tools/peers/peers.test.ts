@@ -12,6 +12,7 @@ import { differenceOf } from "./agreement.ts";
 import { prepareHeddle } from "./heddle.ts";
 import type { AbsentPeer, AttentionWork, LayerWork, LinearWork, Peer, Work } from "./peer.ts";
 import { startPeers } from "./start.ts";
+import { startTfjs } from "./tfjs.ts";
 
 function values(count: number, path: string, seed: number): Float32Array<ArrayBuffer> {
   return randomStream({ seed, path })
@@ -169,6 +170,8 @@ const works: Readonly<Record<string, readonly (LinearWork | AttentionWork)[]>> =
   attention: [1, 2].map((seed) => attentionWork(false, seed)),
   "causal attention": [1, 2].map((seed) => attentionWork(true, seed)),
 };
+/** Milliseconds for what other libraries take to start, on a machine that does other things too. */
+const STARTING = 120_000;
 const names = ["onnxruntime-web", "onnxruntime-node", "tfjs", "jax-js", "pytorch"] as const;
 
 describe("peers", () => {
@@ -177,7 +180,7 @@ describe("peers", () => {
   beforeAll(async () => {
     backend = await startBackend(wasm({ threads: 1 }));
     peers = await startPeers(1);
-  });
+  }, STARTING);
   afterAll(async () => {
     for (const peer of peers) if ("stop" in peer) await peer.stop();
     backend.dispose();
@@ -215,7 +218,7 @@ describe("peers", () => {
     beforeAll(async () => {
       folder = mkdtempSync(join(tmpdir(), "heddle-peers-"));
       ofModels = await modelWorks(folder);
-    });
+    }, STARTING);
     afterAll(() => rmSync(folder, { recursive: true }));
 
     const encoders = ["bert", "bert with padding", "longformer, dense"];
@@ -252,6 +255,17 @@ describe("peers", () => {
           await expect(peer.prepare(ofModels[kind]!)).rejects.toThrow(/must have .* got no form of it here/);
       });
     }
+
+    it.for(backward)("tfjs computes %s batched too", async (kind) => {
+      const sets = ofModels[kind]!;
+      const ours = await prepareHeddle(sets);
+      const tfjs = await startTfjs();
+      const theirs = await tfjs.prepare(sets, "batched");
+      expect(theirs.form).toBe("batched");
+      expect(differenceOf(await ours.values(1), await theirs.values(1))).toBeLessThan(1e-5);
+      await theirs.dispose();
+      await ours.dispose();
+    });
 
     it.for(["onnxruntime-web", "onnxruntime-node"])(
       "%s computes models in every form of their graphs",

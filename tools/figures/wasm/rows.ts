@@ -44,7 +44,7 @@ export interface RateRow {
 }
 
 /** The rate of a probe, in units of 10^9 a second; undefined where it failed. */
-export function probeRate(outcomes: Outcomes, probe: string): number | undefined {
+function probeRate(outcomes: Outcomes, probe: string): number | undefined {
   const outcome = outcomes[probe]!;
   return "error" in outcome || !outcome.amount ? undefined : outcome.amount / 1e6 / outcome.median;
 }
