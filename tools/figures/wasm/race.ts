@@ -24,8 +24,8 @@ export type Outcome =
       readonly form?: string;
       /** Operations or bytes of a run, of what measures the machine itself. */
       readonly amount?: number;
-      /** Bytes of WebAssembly heap before its first pass and after the last, where it has one. */
-      readonly heap?: { readonly before: number; readonly after: number };
+      /** Bytes of WebAssembly heap after the last pass, where it has one. */
+      readonly heap?: number;
     }
   | { readonly error: string };
 
@@ -53,24 +53,18 @@ export interface Field {
 /** What knows the machine, not the work: it has no values. */
 const isProbe = ({ who }: ContenderSettings): boolean => who === "peak" || who === "stream";
 
-/** A work in place, and the heap that it took so far. */
-interface Ready {
-  readonly work: RemoteWork;
-  readonly before: number | undefined;
-}
-
 /** A timing with what else is known of who ran. */
 async function completed(
   timing: { readonly median: number; readonly spread: number },
-  { work, before }: Ready,
+  work: RemoteWork,
 ): Promise<Outcome> {
   const { form, amount } = work;
-  const after = await work.heap();
+  const heap = await work.heap();
   return {
     ...timing,
     ...(form !== undefined && { form }),
     ...(amount !== undefined && { amount }),
-    ...(before !== undefined && after !== undefined && { heap: { before, after } }),
+    ...(heap !== undefined && { heap }),
   };
 }
 
@@ -93,8 +87,8 @@ export async function openField(
     who: readonly string[],
     spec: WorkSpec,
     { specs = {}, forms = {} }: RaceOptions,
-  ): Promise<{ ready: Map<string, Ready>; failed: Map<string, string> }> {
-    const ready = new Map<string, Ready>();
+  ): Promise<{ ready: Map<string, RemoteWork>; failed: Map<string, string> }> {
+    const ready = new Map<string, RemoteWork>();
     const failed = new Map(absent);
     let expected: Float32Array | undefined;
     for (const name of who) {
@@ -103,13 +97,12 @@ export async function openField(
       let work: RemoteWork | undefined;
       try {
         work = await contender.prepare(specs[name] ?? spec, forms[name]);
-        const before = await work.heap();
         if (!isProbe(entrants[name]!) && !specs[name]) {
           const values = await work.values(0);
           if (name === who[0]) expected = values;
           else if (expected) checkAgreement(expected, values);
         }
-        ready.set(name, { work, before });
+        ready.set(name, work);
       } catch (error) {
         failed.set(name, reasonOf(error));
         await work?.drop().catch(() => undefined);
@@ -124,7 +117,7 @@ export async function openField(
       for (const [model, seed] of modelsOf(spec)) await saveModel(model, seed);
       const { ready, failed } = await prepare(who, spec, options);
       const timings = await measure(
-        [...ready].map(([contender, { work }]) => ({ name: contender, run: (set) => work.run(set) })),
+        [...ready].map(([contender, work]) => ({ name: contender, run: (set) => work.run(set) })),
         { repeats, sets: setCount(spec), ...(warmUp !== undefined && { warmUp }) },
       );
       const outcomes: Record<string, Outcome> = {};
@@ -133,12 +126,15 @@ export async function openField(
         const one = ready.get(contender);
         outcomes[contender] = one && !("error" in timing) ? await completed(timing, one) : timing;
       }
-      for (const { work } of ready.values()) await work.drop().catch(() => undefined);
+      for (const work of ready.values()) await work.drop().catch(() => undefined);
       progress(`${name}: ${who.map((one) => `${one} ${outcomeText(outcomes[one]!)}`).join("; ")}`);
       return outcomes;
     },
     async close() {
-      for (const [name, { description }] of open) if (description) progress(`${name}: ${description}`);
+      const descriptions = new Map<string, string[]>();
+      for (const [name, { description }] of open)
+        if (description) descriptions.set(description, [...(descriptions.get(description) ?? []), name]);
+      for (const [description, names] of descriptions) progress(`${names.join(", ")}: ${description}`);
       for (const contender of open.values()) await contender.stop();
     },
   };
