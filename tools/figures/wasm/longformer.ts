@@ -74,7 +74,7 @@ export default async function longformerFigure(context: FigureContext): Promise<
     const race = (length: number, repeats: number): Promise<Outcomes> => {
       const window = { ...spec, length };
       const specs = { [WIDE]: window, [NARROW]: window };
-      const forms = form === undefined ? {} : { [WEB]: form };
+      const forms: Record<string, string> = form === undefined ? {} : { [WEB]: form };
       // The comparison of the values was a pass already.
       const title = `longformer-base at ${length}`;
       return field.race(title, { ...window, dense: true }, { specs, forms, repeats, warmUp: 0 });

@@ -53,12 +53,15 @@ export async function patternsFigure(context: FigureContext): Promise<Figure[]> 
 
 const lengths = [128, 256, 512, 1024, 2048] as const;
 
-/** The shortest length from which on a pattern is faster than dense at every longer one. */
+/** What is less is noise. */
+const CLEARLY = 1.05;
+
+/** The shortest length from which on a pattern is clearly faster than dense at every longer one. */
 export function crossover(byLength: ReadonlyMap<number, Outcomes>, pattern: string): number | undefined {
   let found: number | undefined;
   for (const [length, outcomes] of [...byLength].toSorted(([a], [b]) => b - a)) {
     const [sparse, dense] = [outcomes[pattern]!, outcomes[DENSE]!];
-    if ("error" in sparse || "error" in dense || sparse.median >= dense.median) break;
+    if ("error" in sparse || "error" in dense || CLEARLY * sparse.median >= dense.median) break;
     found = length;
   }
   return found;
