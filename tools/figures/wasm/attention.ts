@@ -46,7 +46,7 @@ export function backwardFigure(context: FigureContext): Promise<Figure[]> {
     const figures: Figure[] = [];
     for (const { title, spec } of cases) {
       // The comparison of the values was a pass already.
-      const rounds = { repeats: spec.length > 1000 ? 3 : 7, warmUp: 0 };
+      const rounds = { repeats: spec.length > 1000 ? 2 : 7, warmUp: 0 };
       const outcomes = await field.race(title, { ...spec, backward: true }, { forms, ...rounds });
       const figure = `${title}, forward and backward`;
       figures.push(

@@ -85,7 +85,7 @@ describe("heapFigure", () => {
     expect(heapFigure(few, heaps(110, 150), { ...row, atMost: 0.25 })).toEqual({
       figure: "longformer, heap of wide against web",
       target: "<= 0.25x",
-      measured: "0.20x (wide 10 MB, web 50 MB)",
+      measured: "0.20x (wide 100 MB to 110 MB, web 100 MB to 150 MB)",
       held: true,
     });
     expect(heapFigure(few, heaps(110, 150), { ...row, atMost: 0.19 }).held).toBe(false);
@@ -93,12 +93,12 @@ describe("heapFigure", () => {
 
   it("has no ratio to a heap that did not grow, or is not known", () => {
     expect(heapFigure(few, heaps(110, 100), { ...row, atMost: 1 })).toMatchObject({
-      measured: "wide 10 MB, web 0 MB",
+      measured: "wide 100 MB to 110 MB, web 100 MB to 100 MB",
       held: false,
     });
     expect(heapFigure(few, heaps(100, 100), { ...row, atMost: 1 }).held).toBe(true);
     expect(heapFigure(few, heaps(110, 150), { ...row, theirs: "broken", atMost: 1 })).toMatchObject({
-      measured: "wide 10 MB, broken: none known",
+      measured: "wide 100 MB to 110 MB, broken not known",
       held: false,
     });
   });
