@@ -14,7 +14,7 @@ export const places = {
   asleep: 64,
   /** Messages sent; a worker that has not read all takes no units. */
   version: 80,
-  /** 1 after a kernel threw on a worker. */
+  /** 1 after a kernel threw on a worker, in the job. */
   failed: 96,
   /** The job: number of the kernel, address of its task, its units, how many are taken at once, scratch. */
   kernel: 112,
