@@ -37,12 +37,12 @@ interface Process {
   removeListener(event: string, listener: Listener): void;
 }
 
-/** The loader hangs listeners on Node's process, which turn every later rejection into a dump of its source. */
-async function withoutListeners<T>(load: () => Promise<T>): Promise<T> {
+/** The loader hangs listeners on Node's process at once, which turn every later rejection into a dump of its source. */
+function withoutListeners<T>(load: () => T): T {
   const { process } = globalThis as { process?: Partial<Process> };
   const before = EVENTS.map((event) => process?.listeners?.(event) ?? []);
   try {
-    return await load();
+    return load();
   } finally {
     EVENTS.forEach((event, i) => {
       for (const listener of process?.listeners?.(event) ?? [])

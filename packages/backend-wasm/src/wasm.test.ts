@@ -157,7 +157,16 @@ describe("wasm", () => {
     const listeners = () =>
       ["uncaughtException", "unhandledRejection"].map((event) => process.listenerCount(event));
     const [before, names] = [listeners(), tf.engine().backendNames()];
+    // What the program itself comes to listen to meanwhile stays.
+    const own = (): void => undefined;
+    const { compile } = WebAssembly;
+    vi.spyOn(WebAssembly, "compile").mockImplementation((bytes) => {
+      process.on("unhandledRejection", own);
+      return compile(bytes);
+    });
     const backend = await startBackend(wasm());
+    expect(process.listeners("unhandledRejection")).toContain(own);
+    process.off("unhandledRejection", own);
     expect(listeners()).toEqual(before);
     const left = tf.tensor1d([1]);
     await backend.dispose();
