@@ -121,6 +121,14 @@ describe("wasm", () => {
     expect(await product()).toEqual([11]);
   });
 
+  it("refuses a module that is not tfjs's", async () => {
+    const empty = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
+    for (const source of [empty, new WebAssembly.Module(empty)])
+      await expect(startBackend(wasm({ wasm: source, threads: 2 }))).rejects.toThrow(
+        "tfjs-backend-wasm-simd.wasm must load from the option wasm, got: a module that is not tfjs's",
+      );
+  });
+
   it("refuses an engine without SIMD, and the next starter is taken", async () => {
     await (await startBackend(wasm())).dispose();
     vi.spyOn(WebAssembly, "validate").mockReturnValue(false);
@@ -143,10 +151,12 @@ describe("wasm", () => {
     );
   });
 
-  it("refuses a place that is none, and a number of threads", () => {
+  it("refuses options that are none", () => {
     const rule = "wasm: wasm must be a URL, a path that is not empty, bytes or a WebAssembly.Module";
     expect(() => wasm({ wasm: 7 })).toThrow(`${rule}, got 7`);
     expect(() => wasm({ wasm: "" })).toThrow(`${rule}, got ""`);
+    // @ts-expect-error One kernel is no list.
+    expect(() => wasm({ kernels: {} })).toThrow("wasm: kernels must be a list");
     // @ts-expect-error A number is no worker.
     expect(() => wasm({ worker: 7 })).toThrow("wasm: worker must be a URL, a path that is not empty, or a");
     for (const threads of [0, 1.5, 65, NaN])
