@@ -56,6 +56,13 @@ describe("wide", () => {
     expect(backend.memory().tensors).toBe(0);
   });
 
+  it("is chosen while the clock stands still, as in a test with timers of its own", async () => {
+    const backend = await startBackend(wasm({ threads: 1 }));
+    vi.spyOn(performance, "now").mockReturnValue(0);
+    bits();
+    expect(backend.description).toContain(", tile ");
+  });
+
   it("is off with a reason where nobody can set V8's flags, and refused when it was asked for", async () => {
     const backend = await startBackend(wasm());
     const get = vi.spyOn(process, "getBuiltinModule").mockReturnValue(undefined);
