@@ -268,6 +268,36 @@ describe("wasm with threads", () => {
     }
   });
 
+  it("leaves no worker behind: after a stop, a failed start, or without an engine", async ({ skip }) => {
+    skip(!process.features.typescript, NO_TYPESCRIPT);
+    const made: Worker[] = [];
+    const make = (): Worker => {
+      const worker = new Worker(new URL("./worker.ts", import.meta.url));
+      made.push(worker);
+      return worker;
+    };
+    const makeStranger = (): Worker => {
+      const code = `require("node:worker_threads").parentPort.on("message", () => 0).postMessage("hello")`;
+      const worker = new Worker(code, { eval: true });
+      made.push(worker);
+      return worker;
+    };
+    const ended = (): Promise<void> => until(() => made.every(({ threadId }) => threadId === -1));
+    const backend = await startBackend(wasm({ threads: 3, worker: make }));
+    expect(made).toHaveLength(2);
+    await backend.dispose();
+    await ended();
+    const worker = (): Worker => (made.length % 2 === 0 ? make() : makeStranger());
+    await expect(startPool(3, worker)).rejects.toThrow("it is not the worker of this version of Heddle");
+    expect(made).toHaveLength(4);
+    await ended();
+    await expect(startBackend(wasm({ threads: 2, worker: make, wasm: "/nowhere" }))).rejects.toThrow(
+      "ENOENT",
+    );
+    expect(made).toHaveLength(5);
+    await ended();
+  });
+
   it("runs on one thread, and says why, where there is no shared memory or no worker", async () => {
     vi.stubGlobal("crossOriginIsolated", false);
     const backend = await startBackend(wasm({ threads: 2 }));
