@@ -203,8 +203,6 @@ function connect(workers: readonly PoolWorker[], stop: () => void): Pool {
           work(begin, Math.min(begin + chunk, units));
         }
       } finally {
-        // The others have nothing left to take, either way.
-        Atomics.store(control, at.next, units);
         close();
       }
       if (Atomics.load(control, at.failed) === 1) throw failure();
