@@ -12,6 +12,12 @@ const binary = createRequire(import.meta.url).resolve(
   "@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-simd.wasm",
 );
 
+function partOfShared(bytes: Uint8Array): Uint8Array {
+  const part = new Uint8Array(new SharedArrayBuffer(bytes.length + 16), 8, bytes.length);
+  part.set(bytes);
+  return part;
+}
+
 /** Starts everywhere and computes nothing. */
 const idle: BackendStarter = {
   name: "idle",
@@ -92,6 +98,7 @@ describe("wasm", () => {
     ["a URL", pathToFileURL(binary)],
     ["its text", pathToFileURL(binary).href],
     ["bytes", readFileSync(binary)],
+    ["a part of shared bytes", partOfShared(readFileSync(binary))],
     ["a buffer", new Uint8Array(readFileSync(binary)).buffer],
   ])("loads from %s", async (_, source) => {
     const backend = await startBackend(wasm({ wasm: source, threads: 2 }));
@@ -167,8 +174,9 @@ describe("wasm", () => {
     const listeners = () =>
       ["uncaughtException", "unhandledRejection"].map((event) => process.listenerCount(event));
     const [before, names] = [listeners(), tf.engine().backendNames()];
-    // What the program itself comes to listen to meanwhile stays.
+    // What the program itself listens to, before or meanwhile, stays.
     const own = (): void => undefined;
+    process.on("uncaughtException", own);
     const { compile } = WebAssembly;
     vi.spyOn(WebAssembly, "compile").mockImplementation((bytes) => {
       process.on("unhandledRejection", own);
@@ -177,6 +185,8 @@ describe("wasm", () => {
     const backend = await startBackend(wasm());
     expect(process.listeners("unhandledRejection")).toContain(own);
     process.off("unhandledRejection", own);
+    expect(process.listeners("uncaughtException")).toContain(own);
+    process.off("uncaughtException", own);
     expect(listeners()).toEqual(before);
     const left = tf.tensor1d([1]);
     await backend.dispose();
