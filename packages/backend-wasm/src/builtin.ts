@@ -14,7 +14,6 @@ export interface NodeWorker {
   on(event: string, listener: (value: unknown) => void): void;
   postMessage(message: unknown): void;
   terminate(): void;
-  ref(): void;
   unref(): void;
 }
 

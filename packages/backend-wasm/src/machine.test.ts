@@ -56,6 +56,22 @@ describe("machine", () => {
     [...taken, behind, again].forEach(free);
   });
 
+  it("refuses what never fits into the heap, and goes on", async () => {
+    const backend = await startBackend(wasm({ threads: 1 }));
+    const { allocate, free } = machine();
+    const [x, weight] = [tf.ones([2 ** 15, 1]), tf.ones([2 ** 15, 1])];
+    const { tensors } = backend.memory();
+    expect(() => linear({ x, weight })).toThrow("wasm: heap must have room for 4294967296 more bytes");
+    expect(backend.memory().tensors).toBe(tensors);
+    const { scratch } = machine();
+    for (const less of [0, 4, 2 ** 16 - 8, 2 ** 16, 2 ** 20])
+      expect(() => allocate(2 ** 32 - less)).toThrow("wasm: heap must have room");
+    free(allocate(2 ** 31));
+    expect(machine().scratch).toBe(scratch);
+    tf.dispose([x, weight]);
+    expect(backend.memory().tensors).toBe(0);
+  });
+
   it("is gone with its backend: what was packed there is refused, in the words for every tensor", async () => {
     const first = await startBackend(wasm());
     const weights = createWeights({ seed: 3 });

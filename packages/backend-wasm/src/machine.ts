@@ -96,6 +96,8 @@ export function float(value: number): Word {
 const TASK_WORDS = 64;
 /** Bytes of a line of the cache. */
 const LINE = 64;
+/** Bytes that malloc can be asked for: it sees 32 bits, and the first page of 4 GiB is never free. */
+const GREATEST_PLACE = 2 ** 32 - 2 ** 16;
 
 /** The module that Emscripten made of tfjs's kernels, as far as it is used here. */
 interface Emscripten {
@@ -114,10 +116,11 @@ function heapOf(module: object): Heap {
   const { asm, wasmMemory, _malloc: malloc, _free: free } = module as Emscripten;
   const memory = asm.memory ?? wasmMemory!;
   const allocate = (bytes: number): number => {
+    if (bytes > GREATEST_PLACE) throw noRoom(bytes);
     let address = malloc(bytes) >>> 0;
     // Near 4 GiB the end of a place overflows, and emmalloc hands out one that is too short: it is held meanwhile.
     const short: number[] = [];
-    while (address + bytes > memory.buffer.byteLength) {
+    while (address > 0 && address + bytes > memory.buffer.byteLength) {
       short.push(address);
       address = malloc(bytes) >>> 0;
     }

@@ -14,7 +14,7 @@ export const places = {
   asleep: 64,
   /** Messages sent; a worker that has not read all takes no units. */
   version: 80,
-  /** 1 after a kernel threw on a worker. */
+  /** 1 after a kernel threw on a worker, in the job. */
   failed: 96,
   /** The job: number of the kernel, address of its task, its units, how many are taken at once, scratch. */
   kernel: 112,
@@ -28,7 +28,7 @@ export const places = {
   end: 384,
 } as const;
 
-/** What the pool tells its workers, in this order: `join`, then `kernels`, then whatever `functions` they call. */
+/** What the pool tells its workers: `join` first, then `kernels` and whatever `functions` they call, in any order. */
 export type PoolMessage =
   | {
       readonly kind: "join";
@@ -53,8 +53,8 @@ type Kernel = (task: number, begin: number, end: number, scratch: number) => voi
 /**
  * What a worker does. Workers get it as its own source, so it uses nothing from outside itself.
  *
- * Outside a worker it does nothing. A worker either reads messages, as every worker does, or serves, in which it does not return to its event loop: it
- * looks for jobs, asleep after a while, until there is a message.
+ * Outside a worker it does nothing. A worker either reads messages, as every worker does, or serves, in which it does
+ * not return to its event loop: it looks for jobs, asleep after a while, until there is a message.
  */
 export function workForPool(at: typeof places): void {
   interface Port {

@@ -115,10 +115,10 @@ describe("pool", () => {
   it("throws what a kernel threw on a worker, and goes on", async () => {
     const { pool: two, f } = await pool(2);
     f(trapping);
-    // The caller does units without end until a worker has failed.
-    const job = { kernel: 0, task: 0, units: 2 ** 30, scratch: 0, scratchBytes: 0 };
-    const failing = (): void => two.run({ ...job, units: 1000 }, () => undefined);
+    const job = { kernel: 0, task: 0, units: 1000, scratch: 0, scratchBytes: 0 };
+    const failing = (): void => two.run(job, () => undefined);
     let error: unknown;
+    // The caller may have done all units before the worker took one.
     await until(() => {
       try {
         failing();
@@ -132,10 +132,25 @@ describe("pool", () => {
       code: "invalid-state",
       message: "wasm: kernel must end on every thread, got: unreachable",
     });
-    const done: number[] = [];
+    // A worker that has not read its messages takes no units.
     f(counting);
-    two.run({ ...job, units: 1 }, (begin) => void done.push(begin));
-    expect(done.length).toBeLessThanOrEqual(1);
+    const done: number[] = [];
+    two.run(job, (begin, end) => void done.push(end - begin));
+    expect(done.reduce((sum, count) => sum + count, 0)).toBe(1000);
+  });
+
+  it("does not throw in a job what was thrown in the one before, on the caller and on a worker", async () => {
+    const { pool: two, memory, f } = await pool(2);
+    // As counting, but a trap follows.
+    const call = f(moduleOf([0x20, 3, 0x41, 1, 0xfe, 0x1e, 2, 0, 0x1a, 0x00]));
+    const job = { kernel: 0, task: 0, units: 1000, scratch: 0, scratchBytes: 64 };
+    const both = (): void => two.run(job, (begin, end) => call(0, begin, end, 0));
+    await until(() => {
+      expect(both).toThrow("unreachable");
+      return memory[16]! > 0;
+    });
+    f(counting);
+    expect(() => two.run(job, () => undefined)).not.toThrow();
   });
 
   it("throws what the caller's part threw, after the workers are out", async () => {
@@ -251,6 +266,36 @@ describe("wasm with threads", () => {
       expect(backend.description).toContain("2 threads");
       await backend.dispose();
     }
+  });
+
+  it("leaves no worker behind: after a stop, a failed start, or without an engine", async ({ skip }) => {
+    skip(!process.features.typescript, NO_TYPESCRIPT);
+    const made: Worker[] = [];
+    const make = (): Worker => {
+      const worker = new Worker(new URL("./worker.ts", import.meta.url));
+      made.push(worker);
+      return worker;
+    };
+    const makeStranger = (): Worker => {
+      const code = `require("node:worker_threads").parentPort.on("message", () => 0).postMessage("hello")`;
+      const worker = new Worker(code, { eval: true });
+      made.push(worker);
+      return worker;
+    };
+    const ended = (): Promise<void> => until(() => made.every(({ threadId }) => threadId === -1));
+    const backend = await startBackend(wasm({ threads: 3, worker: make }));
+    expect(made).toHaveLength(2);
+    await backend.dispose();
+    await ended();
+    const worker = (): Worker => (made.length % 2 === 0 ? make() : makeStranger());
+    await expect(startPool(3, worker)).rejects.toThrow("it is not the worker of this version of Heddle");
+    expect(made).toHaveLength(4);
+    await ended();
+    await expect(startBackend(wasm({ threads: 2, worker: make, wasm: "/nowhere" }))).rejects.toThrow(
+      "ENOENT",
+    );
+    expect(made).toHaveLength(5);
+    await ended();
   });
 
   it("runs on one thread, and says why, where there is no shared memory or no worker", async () => {

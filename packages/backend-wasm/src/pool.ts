@@ -177,7 +177,6 @@ function connect(workers: readonly PoolWorker[], stop: () => void): Pool {
   };
   const failure = (): Error => {
     const length = control[at.reason]!;
-    Atomics.store(control, at.failed, 0);
     const reason = String.fromCharCode(...control.subarray(at.reason + 1, at.reason + 1 + length));
     return new HeddleError("invalid-state", `wasm: kernel must end on every thread, got: ${reason}`);
   };
@@ -193,6 +192,7 @@ function connect(workers: readonly PoolWorker[], stop: () => void): Pool {
       control[at.chunk] = chunk;
       control[at.scratch] = scratch;
       control[at.scratchBytes] = scratchBytes;
+      Atomics.store(control, at.failed, 0);
       Atomics.store(control, at.next, 0);
       Atomics.store(control, at.open, 1);
       nextTurn();
@@ -203,8 +203,6 @@ function connect(workers: readonly PoolWorker[], stop: () => void): Pool {
           work(begin, Math.min(begin + chunk, units));
         }
       } finally {
-        // The others have nothing left to take, either way.
-        Atomics.store(control, at.next, units);
         close();
       }
       if (Atomics.load(control, at.failed) === 1) throw failure();

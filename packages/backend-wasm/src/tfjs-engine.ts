@@ -37,12 +37,12 @@ interface Process {
   removeListener(event: string, listener: Listener): void;
 }
 
-/** The loader hangs listeners on Node's process, which turn every later rejection into a dump of its source. */
-async function withoutListeners<T>(load: () => Promise<T>): Promise<T> {
+/** The loader hangs listeners on Node's process at once, which turn every later rejection into a dump of its source. */
+function withoutListeners<T>(load: () => T): T {
   const { process } = globalThis as { process?: Partial<Process> };
   const before = EVENTS.map((event) => process?.listeners?.(event) ?? []);
   try {
-    return await load();
+    return load();
   } finally {
     EVENTS.forEach((event, i) => {
       for (const listener of process?.listeners?.(event) ?? [])
@@ -67,17 +67,18 @@ function fileOf(place: string | URL): string {
   return `${where}${where.endsWith("/") ? "" : "/"}${BINARY}`;
 }
 
-async function moduleFrom(
-  source: WasmSource | undefined,
+/** Compiles and starts the binary, and says where it is from when that fails. */
+async function startBinary(
+  { wasm: source, shared }: EngineOptions,
   folder: string,
-  shared: boolean,
-): Promise<WebAssembly.Module> {
-  if (source instanceof WebAssembly.Module) return source;
+  start: (module: WebAssembly.Module) => Promise<void>,
+): Promise<void> {
   const isPlace = source === undefined || typeof source === "string" || source instanceof URL;
-  const place = isPlace ? fileOf(source ?? folder) : "the bytes of the option wasm";
+  const place = isPlace ? fileOf(source ?? folder) : "the option wasm";
   try {
+    if (source instanceof WebAssembly.Module) return await start(source);
     const bytes = isPlace ? await bytesOf(place) : copied(source);
-    return await WebAssembly.compile(shared ? withSharedMemory(bytes) : bytes);
+    await start(await WebAssembly.compile(shared ? withSharedMemory(bytes) : bytes));
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new HeddleError(
@@ -106,7 +107,7 @@ export interface EngineOptions {
  * Loads tfjs's engine, which the caller registers.
  * @throws HeddleError `unsupported` when its binary cannot be had, `invalid-state` for a second copy of tfjs-core.
  */
-export async function loadEngine({ wasm, shared }: EngineOptions): Promise<BackendWasm> {
+export async function loadEngine(options: EngineOptions): Promise<BackendWasm> {
   const { BackendWasm: Engine } = await import("@tensorflow/tfjs-backend-wasm");
   if (tf.getKernelsForBackend("wasm").length === 0)
     throw new HeddleError(
@@ -126,9 +127,11 @@ export async function loadEngine({ wasm, shared }: EngineOptions): Promise<Backe
         load({
           locateFile: (name, where) => (folder = where) + name,
           instantiateWasm(imports, receive) {
-            moduleFrom(wasm, folder, shared)
-              .then(async (module) => receive(await WebAssembly.instantiate(module, imports), module))
-              .catch(reject);
+            startBinary(options, folder, async (module) => {
+              const instance = await WebAssembly.instantiate(module, imports);
+              if (!("register_tensor" in instance.exports)) throw new Error("a module that is not tfjs's");
+              receive(instance, module);
+            }).catch(reject);
             return {};
           },
         }).then(resolve, reject);

@@ -12,6 +12,12 @@ const binary = createRequire(import.meta.url).resolve(
   "@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-simd.wasm",
 );
 
+function partOfShared(bytes: Uint8Array): Uint8Array {
+  const part = new Uint8Array(new SharedArrayBuffer(bytes.length + 16), 8, bytes.length);
+  part.set(bytes);
+  return part;
+}
+
 /** Starts everywhere and computes nothing. */
 const idle: BackendStarter = {
   name: "idle",
@@ -92,6 +98,7 @@ describe("wasm", () => {
     ["a URL", pathToFileURL(binary)],
     ["its text", pathToFileURL(binary).href],
     ["bytes", readFileSync(binary)],
+    ["a part of shared bytes", partOfShared(readFileSync(binary))],
     ["a buffer", new Uint8Array(readFileSync(binary)).buffer],
   ])("loads from %s", async (_, source) => {
     const backend = await startBackend(wasm({ wasm: source, threads: 2 }));
@@ -121,6 +128,14 @@ describe("wasm", () => {
     expect(await product()).toEqual([11]);
   });
 
+  it("refuses a module that is not tfjs's", async () => {
+    const empty = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
+    for (const source of [empty, new WebAssembly.Module(empty)])
+      await expect(startBackend(wasm({ wasm: source, threads: 2 }))).rejects.toThrow(
+        "tfjs-backend-wasm-simd.wasm must load from the option wasm, got: a module that is not tfjs's",
+      );
+  });
+
   it("refuses an engine without SIMD, and the next starter is taken", async () => {
     await (await startBackend(wasm())).dispose();
     vi.spyOn(WebAssembly, "validate").mockReturnValue(false);
@@ -143,10 +158,12 @@ describe("wasm", () => {
     );
   });
 
-  it("refuses a place that is none, and a number of threads", () => {
+  it("refuses options that are none", () => {
     const rule = "wasm: wasm must be a URL, a path that is not empty, bytes or a WebAssembly.Module";
     expect(() => wasm({ wasm: 7 })).toThrow(`${rule}, got 7`);
     expect(() => wasm({ wasm: "" })).toThrow(`${rule}, got ""`);
+    // @ts-expect-error One kernel is no list.
+    expect(() => wasm({ kernels: {} })).toThrow("wasm: kernels must be a list");
     // @ts-expect-error A number is no worker.
     expect(() => wasm({ worker: 7 })).toThrow("wasm: worker must be a URL, a path that is not empty, or a");
     for (const threads of [0, 1.5, 65, NaN])
@@ -157,7 +174,19 @@ describe("wasm", () => {
     const listeners = () =>
       ["uncaughtException", "unhandledRejection"].map((event) => process.listenerCount(event));
     const [before, names] = [listeners(), tf.engine().backendNames()];
+    // What the program itself listens to, before or meanwhile, stays.
+    const own = (): void => undefined;
+    process.on("uncaughtException", own);
+    const { compile } = WebAssembly;
+    vi.spyOn(WebAssembly, "compile").mockImplementation((bytes) => {
+      process.on("unhandledRejection", own);
+      return compile(bytes);
+    });
     const backend = await startBackend(wasm());
+    expect(process.listeners("unhandledRejection")).toContain(own);
+    process.off("unhandledRejection", own);
+    expect(process.listeners("uncaughtException")).toContain(own);
+    process.off("uncaughtException", own);
     expect(listeners()).toEqual(before);
     const left = tf.tensor1d([1]);
     await backend.dispose();

@@ -42,7 +42,8 @@ export interface WasmOptions {
   readonly kernels?: readonly AnyKernel[];
   /**
    * `tfjs-backend-wasm-simd.wasm` of `@tensorflow/tfjs-backend-wasm`: its bytes, or where it is, the file or the folder
-   * that holds it. A compiled module runs on one thread, since its memory cannot be shared any more. A page has to say it, since bundlers move the file: in Vite,
+   * that holds it. A compiled module runs on one thread, since its memory cannot be shared any more. A page has to
+   * say it, since bundlers move the file: in Vite,
    * `import simd from "@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-simd.wasm?url"`.
    * @default beside tfjs's own code
    */
@@ -176,7 +177,8 @@ async function start(options: WasmOptions): Promise<StartedBackend> {
  */
 export function wasm(options: WasmOptions = {}): BackendStarter {
   checkFields("wasm: options", options, ["kernels", "wasm", "simd", "wide", "threads", "worker"]);
-  const { wasm: source, simd = "auto", wide = "auto", threads = "auto", worker } = options;
+  const { kernels = [], wasm: source, simd = "auto", wide = "auto", threads = "auto", worker } = options;
+  if (!Array.isArray(kernels)) reject("wasm: kernels", "be a list", kernels);
   checkOneOf("wasm: simd", simd, ["auto", "plain", "relaxed"]);
   checkOneOf("wasm: wide", wide, ["auto", true, false]);
   if (threads !== "auto") checkInteger("wasm: threads", threads, { min: 1, max: GREATEST_THREADS });

@@ -1,8 +1,11 @@
 import { wasmVariants } from "@heddle/conformance";
 import { activeBackend, createWeights, startBackend } from "@heddle/core";
+import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { machine } from "./machine.ts";
+import { calibrate } from "./calibrate.ts";
+import { kernelBinary } from "./instruction-set.ts";
+import { installMachine, machine } from "./machine.ts";
 import { sampleInputs, sampleResults } from "./samples.ts";
 import { wasm } from "./wasm.ts";
 import { widened } from "./wide.ts";
@@ -54,6 +57,30 @@ describe("wide", () => {
     tf.dispose([x, y]);
     weights.dispose();
     expect(backend.memory().tensors).toBe(0);
+  });
+
+  it("is off where its bits are others", async ({ skip }) => {
+    skip(isNarrow, NARROW);
+    await startBackend(wasm({ threads: 1 }));
+    // Without fused multiply-add the wide code rounds twice.
+    const binary = await kernelBinary("plain");
+    await installMachine(tf.backend() as BackendWasm, {
+      instructions: "relaxed",
+      wide: "auto",
+      calibrate: (input) => calibrate({ ...input, binary }),
+    });
+    bits();
+    expect(machine().choice).toMatchObject({
+      wide: false,
+      narrowBecause: "its results differ from those of 128-bit code",
+    });
+  });
+
+  it("is chosen while the clock stands still, as in a test with timers of its own", async () => {
+    const backend = await startBackend(wasm({ threads: 1 }));
+    vi.spyOn(performance, "now").mockReturnValue(0);
+    bits();
+    expect(backend.description).toContain(", tile ");
   });
 
   it("is off with a reason where nobody can set V8's flags, and refused when it was asked for", async () => {
