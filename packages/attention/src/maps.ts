@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { checkFields, checkInteger, defineOperation, run, withoutTape } from "@heddle/core";
+import { checkFields, checkInteger, defineOperation, reject, run, withoutTape } from "@heddle/core";
 import type { KernelResult, Operation } from "@heddle/core";
 import type { AttentionCall } from "./call.ts";
 import { attentionOperation } from "./operation.ts";
@@ -17,11 +17,18 @@ export interface MapSelection {
 /** A call of the attentionMaps operation: one of attention, whose v and dropout take no part. */
 export interface AttentionMapsCall extends AttentionCall, MapSelection {}
 
+/** Checks a list of numbers from 0 to below `count`, if there is one. */
+function checkNumbers(where: string, numbers: readonly number[] | undefined, count: number): void {
+  if (numbers === undefined) return;
+  if (!Array.isArray(numbers)) reject(where, "be a list of numbers", numbers);
+  numbers.forEach((number) => checkInteger(where, number, { min: 0, max: count - 1 }));
+}
+
 function validate({ heads, rows, ...call }: AttentionMapsCall): void {
   attentionOperation.validate(call);
   const [, headCount, rowCount] = call.q.shape as [number, number, number, number];
-  heads?.forEach((head) => checkInteger("attentionMaps: heads", head, { min: 0, max: headCount - 1 }));
-  rows?.forEach((row) => checkInteger("attentionMaps: rows", row, { min: 0, max: rowCount - 1 }));
+  checkNumbers("attentionMaps: heads", heads, headCount);
+  checkNumbers("attentionMaps: rows", rows, rowCount);
 }
 
 /** Everything, and of that the part that is asked for. */

@@ -286,6 +286,14 @@ describe.each(backends)("attention on %s", (backend) => {
     expect(() => attentionMaps(call, { rows: [5] })).toThrow(
       "attentionMaps: rows must be an integer from 0 to 4, got 5",
     );
+    expect(() => attentionMaps(call, { heads: 1 as never })).toThrow(
+      "attentionMaps: heads must be a list of numbers, got 1",
+    );
+    const { value, gradients } = differentiate(() => {
+      expect(attentionMaps(call).dataSync()).toEqual(all.dataSync());
+      return attention(call);
+    }, [call.q]);
+    tf.dispose([value, gradients[0]!]);
     tf.dispose([...Object.values(tensors), all, some]);
   });
 });

@@ -94,6 +94,38 @@ describe.each(wasmVariants)("linear on wasm %j", (options) => {
     weights.dispose();
   });
 
+  it("packs layers of one input together where all of them may be packed", () => {
+    const weights = createWeights({ seed: 3 });
+    const layers = weights.linears(["a", "b"], { in: 24, out: [5, 40] });
+    const b = weights.all.get("b.weight")!;
+    const x = tf.ones([3, 24]);
+    const pass = (): { values: number[]; products: number } =>
+      tf.tidy(() => {
+        const parts = layers(x);
+        const values = [5, 40].flatMap((width, i) => [
+          ...tf.slice(parts[i]!.x, [0, parts[i]!.begin], [3, width]).dataSync(),
+        ]);
+        return { values, products: new Set(parts.map((part) => part.x)).size };
+      });
+    const together = pass();
+    expect(together.products).toBe(1);
+    b.plain = true;
+    const { dataId } = b.tensor();
+    const apart = pass();
+    expect(apart.products).toBe(2);
+    expect(largestDifference(apart.values, together.values)).toBeLessThan(1e-6);
+    expect(b.tensor().dataId).toBe(dataId);
+    b.plain = false;
+    expect(pass()).toEqual(together);
+    b.assignHalf("bf16", new Uint16Array(b.size));
+    const half = pass();
+    expect(half.products).toBe(2);
+    expect(largestDifference(half.values.slice(0, 15), together.values.slice(0, 15))).toBeLessThan(1e-6);
+    expect(new Set(half.values.slice(15))).toEqual(new Set([0]));
+    x.dispose();
+    weights.dispose();
+  });
+
   it("gives zeros for the gradient of a weight that no row met", () => {
     const [x, weight] = [tf.zeros([0, 5]), tf.ones([3, 5])];
     // Tensors take memory that was in use before.

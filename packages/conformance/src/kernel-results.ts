@@ -5,6 +5,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 
 /** What a kernel made of a call, as plain numbers. */
 export interface KernelResults {
+  /** Where gradients are asked for, the last one is what it makes while they are recorded. */
   readonly outputs: readonly ArrayLike<number>[];
   readonly shapes: readonly (readonly number[])[];
   /** By every input, of a drawn cotangent. */
@@ -27,7 +28,7 @@ export async function kernelResults<C, R extends Output>(
   const found = { outputs: await read(outputs), shapes: outputs.map(({ shape }) => shape) };
   tf.dispose(outputs);
   if (!withGradient || !gradient) return { ...found, gradients: [] };
-  const gradients = tf.tidy(() => {
+  const recorded = tf.tidy(() => {
     const call = make();
     const dy = tf.tensor(
       randomStream({ seed: 5 }).normals(found.outputs[0]!.length),
@@ -35,9 +36,9 @@ export async function kernelResults<C, R extends Output>(
     );
     const inputs = Object.values(operation.inputs(call));
     const result = differentiate(() => force(() => run(operation, call) as Tensor), inputs, dy);
-    return result.gradients.map((slope, i) => slope ?? tf.zerosLike(inputs[i]!));
+    return [result.value, ...result.gradients.map((slope, i) => slope ?? tf.zerosLike(inputs[i]!))];
   });
-  const slopes = await read(gradients);
-  tf.dispose(gradients);
-  return { ...found, gradients: slopes };
+  const [value, ...gradients] = await read(recorded);
+  tf.dispose(recorded);
+  return { ...found, outputs: [...found.outputs, value!], gradients };
 }

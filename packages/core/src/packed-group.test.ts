@@ -122,7 +122,10 @@ describe("packTogether", () => {
     const all = weights();
     const [a, b, c] = all;
     packTogether(all, backwards, "linear");
+    expect(read(packTogether([a, b], backwards, "linear").values)).toEqual([6, 5, 4, 3, 2, 1]);
+    expect(read(packTogether([a], backwards, "linear").values)).toEqual([2, 1]);
     expect(read(packTogether([b], backwards, "linear").values)).toEqual([6, 5, 4, 3]);
+    expect(packTogether([b], backwards, "conv1d").layout).toBe("conv1d");
     expect(read(packTogether([c, a], backwards, "linear").values)).toEqual([2, 1, 8, 7]);
     expect(tensors()).toBe(2);
     expect(read(packTogether([a, c], backwards, "linear").values)).toEqual([8, 7, 2, 1]);

@@ -36,8 +36,8 @@ export function packGroup(
     axis,
     lengths.reduce((a, b) => a + b),
   );
-  const values = withoutTape(() =>
-    tf.tidy(() => packing.pack(plain.length === 1 ? plain[0]! : tf.concat([...plain], axis), layout)),
+  const values = tf.tidy(() =>
+    packing.pack(plain.length === 1 ? plain[0]! : tf.concat([...plain], axis), layout),
   );
   const matrix: PackedMatrix = { kind: "packed", packing, layout, shape, values: tf.keep(values) };
   const present = new Set(members);

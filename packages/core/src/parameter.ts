@@ -12,8 +12,8 @@ import { isWithinDifferentiate, withoutTape } from "./tape.ts";
 export type StorageKind = "f32" | "f16" | "bf16";
 
 /**
- * A named cell with a tensor. It is filled when it is first read, or earlier by a checkpoint; after that it changes
- * only through `assign` and `update`, which raise its version.
+ * A named cell with a tensor. It is filled when it is first read, or earlier by a checkpoint; after that its values
+ * change only through `assign`, `assignHalf` and `replace`, or in place (`touch`), which raise its version.
  */
 export interface Parameter {
   /** Full name, as Hugging Face writes it: `h.0.attn.c_attn.weight`. */

@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";
 import { beforeAll, describe, expect, it } from "vitest";
 import { normal, ones } from "./initializers.ts";
+import { explainRun } from "./operation.ts";
 import { dropout } from "./operations/dropout.ts";
 import { differentiate } from "./tape.ts";
 import { createWeights } from "./weights.ts";
@@ -205,9 +206,9 @@ describe("linear with dropout and a residual", () => {
       const options = { activation: "gelu", dropout: { rate, address } } as const;
       expect(read(layer(x, options))).toEqual(read(dropped));
       expect(read(layer(x, { ...options, residual }))).toEqual(read(tf.add(residual, dropped)));
-      expect(read(layer(x, { ...options, dropout: { rate: 0, address }, residual }))).toEqual(
-        read(tf.add(plain, residual)),
-      );
+      const ofNothing = explainRun(() => layer(x, { ...options, dropout: { rate: 0, address }, residual }));
+      expect(ofNothing.choices.map(({ explanation }) => explanation.operation)).toEqual(["linear"]);
+      expect(read(ofNothing.value)).toEqual(read(tf.add(plain, residual)));
     });
     weights.dispose();
   });

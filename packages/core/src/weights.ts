@@ -90,7 +90,7 @@ export interface Weights {
    */
   linears(names: readonly string[], spec: LinearsSpec): (x: Tensor) => readonly TensorPart[];
   /**
-   * A value computed from parameters and kept until one of them changes: packed panels, transposed layouts. Belongs to
+   * A value computed from parameters and kept until one of them changes: transposed layouts, joined biases. Belongs to
    * the weights, so do not dispose it. Not for use while differentiating.
    */
   derived(name: string, parameters: readonly Parameter[], compute: () => Tensor): Tensor;

@@ -98,6 +98,8 @@ function mapRequest(
   if (attentionMaps === undefined) return undefined;
   checkFields(`${family}: attentionMaps`, attentionMaps, ["layers", "heads", "rows"]);
   const { layers, heads, rows } = attentionMaps;
+  if (layers !== undefined && !Array.isArray(layers))
+    reject(`${family}: attentionMaps.layers`, "be a list of numbers", layers);
   layers?.forEach((layer) =>
     checkInteger(`${family}: attentionMaps.layers`, layer, { min: 0, max: config.layers - 1 }),
   );

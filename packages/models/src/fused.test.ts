@@ -2,7 +2,7 @@ import { full, longformer as longformerAttention } from "@heddle/attention";
 import { largestDifference, useBackend } from "@heddle/conformance";
 import { activeBackend, createWeights, crossEntropy, differentiate, explainRun } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { bert } from "./bert/bert.ts";
 import { gpt } from "./gpt/gpt.ts";
 import { loadModel } from "./load-model.ts";
@@ -129,6 +129,67 @@ describe.each(["cpu", "wasm"] as const)("fused operations on %s", (backend) => {
     expect(largestDifference(await value.data(), await loss.data())).toBeLessThan(1e-5);
     tf.dispose([value, loss, ...gradients.filter((gradient) => gradient !== null)]);
     outside.dispose();
+    model.dispose();
+  });
+});
+
+describe("a pass for which there is no room", () => {
+  useBackend("wasm");
+
+  /** Runs `f` with fewer places of the heap than it needs, from none on, until it has enough. */
+  function withTooLittleRoom(f: () => void, after: () => void): void {
+    type Allocator = Record<"_malloc", (bytes: number) => number>;
+    const { wasm: module } = tf.backend() as unknown as { wasm: Allocator };
+    const { _malloc: allocate } = module;
+    for (let room = 0, isEnough = false; !isEnough; room++) {
+      let left = room;
+      const spy = vi.spyOn(module, "_malloc").mockImplementation((bytes) => {
+        if (left-- === 0) throw new Error("no room");
+        return allocate(bytes);
+      });
+      try {
+        f();
+        isEnough = true;
+      } catch (error) {
+        expect(String(error)).toContain("no room");
+      } finally {
+        spy.mockRestore();
+      }
+      after();
+    }
+  }
+
+  it.each([
+    ["gpt", gpt],
+    ["bert", bert],
+  ] as const)("%s packs its weights and unpacks them, and loses nothing", (_, family) => {
+    const model = family(options, createWeights({ seed: 1 })) as Model;
+    const pass = (): number[] => {
+      const out = model.forward(inputs, { logits: "none", hiddenStates: true, attentionMaps: {} });
+      const values = [...out.lastHiddenState.dataSync()];
+      out.dispose();
+      return values;
+    };
+    const { memory } = activeBackend()!;
+    const values = valuesOf(model);
+    const expected = pass();
+    const packed = memory().tensors;
+    valuesOf(model);
+    const plain = memory().tensors;
+    const check = (): void => {
+      expect(pass()).toEqual(expected);
+      expect(memory().tensors).toBe(packed);
+      expect(valuesOf(model)).toEqual(values);
+      expect(memory().tensors).toBe(plain);
+    };
+    withTooLittleRoom(pass, check);
+    withTooLittleRoom(
+      () => void valuesOf(model),
+      () => {
+        check();
+        pass();
+      },
+    );
     model.dispose();
   });
 });

@@ -179,6 +179,9 @@ describe("inputs of a model", () => {
     expect(ofGpt({ ids }, { attentionMaps: { layers: [2] } })).toBe(
       "gpt: attentionMaps.layers must be an integer from 0 to 1, got 2",
     );
+    expect(ofGpt({ ids }, { attentionMaps: { layers: 1 as never } })).toBe(
+      "gpt: attentionMaps.layers must be a list of numbers, got 1",
+    );
     expect(ofGpt({ ids }, { attentionMaps: { heads: [2] } })).toBe(
       "attentionMaps: heads must be an integer from 0 to 1, got 2",
     );

@@ -122,6 +122,15 @@ const CASES: readonly Case[] = [
     (x, weight) => rmsNorm({ x: x!, residual: x!, weight: weight! }),
   ],
   [
+    "rmsNorm with a residual, while the gradient of x grows",
+    [[2, 7], [2, 7], [7]],
+    (x, y, weight) => {
+      const before = activation({ x: y!, kind: "gelu" });
+      const beside = activation({ x: x!, kind: "gelu" });
+      return residual(rmsNorm({ x: x!, residual: before, weight: weight! }), beside);
+    },
+  ],
+  [
     "residual",
     [
       [2, 3, 4],

@@ -39,5 +39,5 @@ export function sumRows(x: Tensor): Tensor {
 /** One gradient of several inputs: computed once, and given to each as a tensor of its own. */
 export function sharedGradient(compute: () => Tensor): () => Tensor {
   let made: Tensor | undefined;
-  return () => (made && !made.isDisposed ? tf.clone(made) : (made = compute()));
+  return () => (made ? tf.clone(made) : (made = compute()));
 }
