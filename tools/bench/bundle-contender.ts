@@ -19,7 +19,11 @@ export async function bundleContender(): Promise<string> {
       emptyOutDir: true,
       target: "node20",
       minify: false,
-      rolldownOptions: { output: { entryFileNames: "contender.mjs" } },
+      rolldownOptions: {
+        output: { entryFileNames: "contender.mjs" },
+        // The peers, which need not be there.
+        external: [/^@jax-js\//, /^onnxruntime-/],
+      },
     },
     ssr: { noExternal: [/^@heddle\//], resolve: { conditions } },
   });
