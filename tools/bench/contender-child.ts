@@ -9,7 +9,8 @@ import type { Prepared } from "../peers/peer.ts";
 
 type Question =
   | { readonly ask: "prepare"; readonly id: number; readonly spec: WorkSpec; readonly form?: string }
-  | { readonly ask: "run" | "values"; readonly id: number; readonly set: number }
+  | { readonly ask: "run"; readonly id: number; readonly set: number; readonly passes: number }
+  | { readonly ask: "values"; readonly id: number; readonly set: number }
   | { readonly ask: "heap" | "drop"; readonly id: number };
 
 const say = (answer: Answer): void => void process.stdout.write(`${JSON.stringify(answer)}\n`);
@@ -19,7 +20,12 @@ const sayError = (error: unknown): void =>
 // Standard output is for answers.
 console.log = console.error;
 
-const prepared = new Map<number, Prepared>();
+/** With the number of its data sets. */
+interface PreparedSets extends Prepared {
+  readonly sets: number;
+}
+
+const prepared = new Map<number, PreparedSets>();
 const begun = performance.now();
 try {
   const { peer, description } = await startContender(JSON.parse(process.argv[2]!) as ContenderSettings);
@@ -39,8 +45,9 @@ try {
     if (question.ask === "prepare") {
       const start = performance.now();
       const { spec, form } = question;
-      const made = await peer.prepare(worksOf(spec), form);
-      prepared.set(question.id, made);
+      const works = worksOf(spec);
+      const made = await peer.prepare(works, form);
+      prepared.set(question.id, Object.assign(made, { sets: works.length }));
       const { form: chosen, amount } = made;
       return {
         milliseconds: performance.now() - start,
@@ -51,9 +58,12 @@ try {
     const made = prepared.get(question.id)!;
     switch (question.ask) {
       case "run": {
-        const start = performance.now();
-        const own = await made.run(question.set);
-        const milliseconds = own ?? performance.now() - start;
+        let milliseconds = 0;
+        for (let pass = 0; pass < question.passes; pass++) {
+          const start = performance.now();
+          const own = await made.run((question.set + pass) % made.sets);
+          milliseconds += own ?? performance.now() - start;
+        }
         return { milliseconds, ...(description && { form: description() }) };
       }
       case "values": {

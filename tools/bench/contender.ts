@@ -13,8 +13,11 @@ export interface RemoteWork {
   readonly form?: string;
   /** Operations or bytes of a run, of what measures the machine itself. */
   readonly amount?: number;
-  /** Gives the milliseconds that it took there. */
-  run(set: number): Promise<number>;
+  /**
+   * Gives the milliseconds that it took there.
+   * @param passes So many, one after the other, on this data set and those that follow; a pass's share is given. @default 1
+   */
+  run(set: number, passes?: number): Promise<number>;
   values(set: number): Promise<Float32Array>;
   /** Bytes of WebAssembly heap, where it has one. */
   heap(): Promise<number | undefined>;
@@ -68,11 +71,11 @@ export async function openContender(
       return {
         ...(chosen !== undefined && { form: chosen }),
         ...(amount !== undefined && { amount }),
-        async run(set) {
-          const { milliseconds, form: now } = await ask({ ask: "run", id, set });
+        async run(set, passes = 1) {
+          const { milliseconds, form: now } = await ask({ ask: "run", id, set, passes });
           description = now ?? description;
           await wait(SETTLE);
-          return milliseconds!;
+          return milliseconds! / passes;
         },
         values: async (set) => valuesOf(await ask({ ask: "values", id, set })),
         heap: async () => (await ask({ ask: "heap", id })).heap,

@@ -25,7 +25,7 @@ export default function linearFigure(context: FigureContext): Promise<Figure[]> 
       const outcomes = await field.race(
         figure,
         { kind: "linear", rows, widths: [into, out] },
-        { repeats: 21 },
+        { repeats: 21, passes: rows > 200 ? 4 : 32 },
       );
       const row = (ours: string, theirs: string, atLeast?: number): Figure =>
         ratioFigure(outcomes, { figure, ours, theirs, ...(atLeast !== undefined && { atLeast }) });

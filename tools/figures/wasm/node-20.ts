@@ -37,7 +37,7 @@ export default async function node20Figure(context: FigureContext): Promise<Figu
     async (field) => {
       const figures: Figure[] = [];
       for (const [title, spec] of Object.entries(cases)) {
-        const options = spec.kind === "linear" ? { repeats: 15 } : { repeats: 5, warmUp: 2 };
+        const options = spec.kind === "linear" ? { repeats: 15, passes: 8 } : { repeats: 5, warmUp: 2 };
         const outcomes = await field.race(title, spec, options);
         const figure = `Node 20, ${title}`;
         figures.push(ratioFigure(outcomes, { figure, ours: OURS, theirs: WEB, atLeast: 1 }));

@@ -38,6 +38,11 @@ export interface RaceOptions {
   readonly specs?: Readonly<Record<string, WorkSpec>>;
   /** The form of a contender. @default its fastest */
   readonly forms?: Readonly<Record<string, string>>;
+  /**
+   * Passes of one timing, each on the next data set: where one takes a few milliseconds, waking threads and caches
+   * that others have filled would be timed. @default 1
+   */
+  readonly passes?: number;
   /** Rounds that count. @default 11 */
   readonly repeats?: number;
   /** Rounds before those. @default as many as data sets, at least 3 */
@@ -113,11 +118,11 @@ export async function openField(
 
   return {
     async race(name, spec, options = {}) {
-      const { who = Object.keys(entrants), repeats = 11, warmUp } = options;
+      const { who = Object.keys(entrants), passes = 1, repeats = 11, warmUp } = options;
       for (const [model, seed] of modelsOf(spec)) await saveModel(model, seed);
       const { ready, failed } = await prepare(who, spec, options);
       const timings = await measure(
-        [...ready].map(([contender, work]) => ({ name: contender, run: (set) => work.run(set) })),
+        [...ready].map(([contender, work]) => ({ name: contender, run: (set) => work.run(set, passes) })),
         { repeats, sets: setCount(spec), ...(warmUp !== undefined && { warmUp }) },
       );
       const outcomes: Record<string, Outcome> = {};

@@ -13,7 +13,7 @@ export default function trainingFigure(context: FigureContext): Promise<Figure[]
   } as const;
   return withField(entrants, context, async (field) => {
     const figure = "a step of nanoGPT's CPU settings";
-    const outcomes = await field.race(figure, { kind: "training" }, { repeats: 21, warmUp: 5 });
+    const outcomes = await field.race(figure, { kind: "training" }, { repeats: 21, warmUp: 5, passes: 4 });
     return [
       ratioFigure(outcomes, { figure, ours: WIDE, theirs: TFJS, atLeast: 5 }),
       ratioFigure(outcomes, { figure, ours: NARROW, theirs: TFJS, atLeast: 3 }),
