@@ -42,4 +42,12 @@ describe("openContender", () => {
     expect(await work.heap()).toBeUndefined();
     await contender.stop();
   });
+
+  it("says by what signal it ended, and can be stopped after that", async () => {
+    const contender = await openContender({ who: "tfjs", threads: 1 });
+    const work = await contender.prepare(spec);
+    process.kill(contender.pid, "SIGKILL");
+    await expect(work.values(0)).rejects.toThrow("must run tfjs, got the signal SIGKILL");
+    await contender.stop();
+  });
 });

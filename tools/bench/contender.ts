@@ -25,6 +25,8 @@ export interface RemoteWork {
 }
 
 export interface RemoteContender {
+  /** Of its process. */
+  readonly pid: number;
   /** Milliseconds that its start took, from when its code was loaded. */
   readonly started: number;
   /** What it said last of what it runs on. */
@@ -61,6 +63,7 @@ export async function openContender(
   let description = form;
   let works = 0;
   return {
+    pid: child.pid!,
     started,
     get description() {
       return description;
@@ -83,7 +86,7 @@ export async function openContender(
       };
     },
     async stop() {
-      if (child.exitCode !== null) return;
+      if (child.exitCode !== null || child.signalCode !== null) return;
       const closed = once(child, "close");
       child.stdin.end();
       await closed;

@@ -36,9 +36,10 @@ export function lineTo(child: ChildProcess, what: string): Line {
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
   const failure = new Promise<never>((_, reject) => {
     child.once("error", (error) => reject(new Error(`${child.spawnfile} must start, got ${error.message}`)));
-    child.once("close", () => {
+    child.once("close", (_, signal) => {
       const last = lastWords.trim().split("\n").at(-1);
-      reject(new Error(`${child.spawnfile} must run ${what}, got ${last || "an end without a word"}`));
+      const end = signal === null ? "an end without a word" : `the signal ${signal}`;
+      reject(new Error(`${child.spawnfile} must run ${what}, got ${last || end}`));
     });
   });
   failure.catch(() => undefined);
