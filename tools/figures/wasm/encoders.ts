@@ -6,7 +6,10 @@ import { withField } from "./race.ts";
 import type { Outcomes } from "./race.ts";
 import { ratioFigure } from "./rows.ts";
 
-type Case = Pick<EncoderSpec, "batch" | "length">;
+interface Case extends Pick<EncoderSpec, "batch" | "length"> {
+  /** Of one timing. @default 1 */
+  readonly passes?: number;
+}
 
 function encoderFigures(
   model: EncoderSpec["model"],
@@ -16,10 +19,10 @@ function encoderFigures(
   return (context: FigureContext) =>
     withField(againstRuntimes(threads), context, async (field) => {
       const figures: Figure[] = [];
-      for (const { batch, length } of cases) {
+      for (const { batch, length, passes } of cases) {
         const figure = `${model}, batch ${batch}, S ${length}, ${threads} ${threads === 1 ? "thread" : "threads"}`;
         const spec = { kind: "encoder", model, batch, length, padded: true } as const;
-        figures.push(...rows(await field.race(figure, spec, { repeats, warmUp: 2 }), figure));
+        figures.push(...rows(await field.race(figure, spec, { repeats, warmUp: 2, passes }), figure));
       }
       return figures;
     });
@@ -44,7 +47,7 @@ export const bertFigure = (threads: number): Measurement =>
 /** Takes a minute or two. */
 const miniLmFigure: Measurement = encoderFigures(
   "minilm-l6",
-  { threads: 1, repeats: 9, cases: [1, 8].map((batch) => ({ batch, length: 128 })) },
+  { threads: 1, repeats: 9, cases: [1, 8].map((batch) => ({ batch, length: 128, passes: 8 / batch })) },
   (outcomes, figure) => {
     const add = row(outcomes, figure);
     return [add(WIDE, WEB, 2.8), add(NARROW, WEB, 1.6), add(WIDE, NATIVE), add(WIDE, TORCH)];
