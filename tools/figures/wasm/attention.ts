@@ -16,7 +16,7 @@ export function forwardFigure(context: FigureContext): Promise<Figure[]> {
   return withField(againstRuntimes(1), context, async (field) => {
     const figures: Figure[] = [];
     for (const { title, spec } of cases) {
-      const outcomes = await field.race(title, spec, { passes: spec.length > 1000 ? 1 : 8 });
+      const outcomes = await field.race(title, spec);
       const figure = `${title}, forward`;
       figures.push(
         ratioFigure(outcomes, { figure, ours: WIDE, theirs: WEB, atLeast: 3 }),

@@ -1,6 +1,6 @@
 // Linear layers on one thread against onnxruntime and the peak, and on two against one.
 import type { Figure, FigureContext } from "../figure.ts";
-import { NARROW, NATIVE, TORCH, WEB, WIDE, againstRuntimes } from "./entrants.ts";
+import { NARROW, NATIVE, TORCH, WEB, WIDE, againstRuntimes, ours } from "./entrants.ts";
 import { withField } from "./race.ts";
 import { rateFigure, ratioFigure } from "./rows.ts";
 
@@ -9,12 +9,12 @@ const twice = (name: string): string => `${name}, 2 threads`;
 
 /** Takes about a minute. */
 export default function linearFigure(context: FigureContext): Promise<Figure[]> {
-  const entrants = {
-    ...againstRuntimes(1),
+  const alone = {
+    ...ours(1),
     [twice(WIDE)]: { who: "heddle", threads: 2, wide: true },
     [twice(NARROW)]: { who: "heddle", threads: 2 },
-    [PEAK]: { who: "peak", threads: 1 },
   } as const;
+  const entrants = { ...againstRuntimes(1), ...alone, [PEAK]: { who: "peak", threads: 1 } } as const;
   return withField(entrants, context, async (field) => {
     const figures: Figure[] = [];
     for (const [rows, into, out] of [
@@ -22,16 +22,17 @@ export default function linearFigure(context: FigureContext): Promise<Figure[]> 
       [512, 768, 3072],
     ] as const) {
       const figure = `linear ${rows}x${into}x${out}`;
-      const outcomes = await field.race(
-        figure,
-        { kind: "linear", rows, widths: [into, out] },
-        { repeats: 21, passes: rows > 200 ? 4 : 32 },
-      );
-      const row = (ours: string, theirs: string, atLeast?: number): Figure =>
-        ratioFigure(outcomes, { figure, ours, theirs, ...(atLeast !== undefined && { atLeast }) });
-      figures.push(row(WIDE, WEB, 3.3), row(WIDE, NATIVE, 0.9), row(NARROW, WEB, 1.7));
+      const spec = { kind: "linear", rows, widths: [into, out] } as const;
+      // One pass at a time, since onnxruntime-web becomes several times slower when it runs without a pause.
+      const runtimes = await field.race(figure, spec, { who: Object.keys(againstRuntimes(1)), repeats: 21 });
+      const against = (ours: string, theirs: string, atLeast?: number): Figure =>
+        ratioFigure(runtimes, { figure, ours, theirs, ...(atLeast !== undefined && { atLeast }) });
+      figures.push(against(WIDE, WEB, 3.3), against(WIDE, NATIVE, 0.9), against(NARROW, WEB, 1.7));
+      figures.push(against(WIDE, TORCH));
+      const passes = rows > 200 ? 4 : 32;
+      const own = await field.race(figure, spec, { who: [...Object.keys(alone), PEAK], repeats: 21, passes });
       figures.push(
-        rateFigure(outcomes, {
+        rateFigure(own, {
           figure,
           ours: NARROW,
           amount: (2 * rows * into * out) / 1e9,
@@ -40,8 +41,8 @@ export default function linearFigure(context: FigureContext): Promise<Figure[]> 
           atLeast: 0.85,
         }),
       );
-      for (const name of [WIDE, NARROW]) figures.push(row(twice(name), name, 1.9));
-      figures.push(row(WIDE, TORCH));
+      for (const theirs of [WIDE, NARROW])
+        figures.push(ratioFigure(own, { figure, ours: twice(theirs), theirs, atLeast: 1.9 }));
     }
     return figures;
   });
