@@ -3,20 +3,20 @@ import { HeddleError } from "@heddle/core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
+import { LINE, growing, heapOf } from "./heap.ts";
+import type { Heap } from "./heap.ts";
 import { kernelBinary } from "./instruction-set.ts";
 import type { InstructionSet } from "./instruction-set.ts";
 import type { Pool } from "./pool.ts";
 import { withSharedMemory } from "./shared-memory.ts";
 
 /** What kernels for the operations are written against. */
-export interface Machine {
+export interface Machine extends Heap {
   readonly instructions: InstructionSet;
   /** Measured when it is first asked for. */
   readonly tile: Tile;
   /** What was measured to be best; undefined before the first kernel runs. */
   readonly choice: Candidate | undefined;
-  /** tfjs's memory, which the kernels share. */
-  readonly memory: WebAssembly.Memory;
   /** Whether threads share it: modules must import it as such. */
   readonly sharedMemory: boolean;
   /** Threads that share out the work. */
@@ -31,11 +31,6 @@ export interface Machine {
   notePacked(values: Tensor): void;
   /** Bytes of packed weights. */
   readonly packed: number;
-  /** Bytes of the heap that kernels hold besides tensors. */
-  readonly scratch: number;
-  /** A place in the heap, at a multiple of 8. */
-  allocate(bytes: number): number;
-  free(address: number): void;
   /** Byte address of a tensor's values. A tensor on another backend is moved, which allocates. */
   address(tensor: Tensor): number;
   /** A new float32 tensor for a kernel to fill; until then its values are whatever was there. */
@@ -94,83 +89,6 @@ export function float(value: number): Word {
 
 /** More words than any task has. */
 const TASK_WORDS = 64;
-/** Bytes of a line of the cache. */
-const LINE = 64;
-/** Bytes that malloc can be asked for: it sees 32 bits, and the first page of 4 GiB is never free. */
-const GREATEST_PLACE = 2 ** 32 - 2 ** 16;
-
-/** The module that Emscripten made of tfjs's kernels, as far as it is used here. */
-interface Emscripten {
-  readonly asm: { readonly memory?: WebAssembly.Memory };
-  readonly wasmMemory?: WebAssembly.Memory;
-  _malloc(bytes: number): number;
-  _free(address: number): void;
-}
-
-type Heap = Pick<Machine, "memory" | "allocate" | "free" | "scratch">;
-
-function heapOf(module: object): Heap {
-  const { _malloc: firstMalloc, _free: firstFree } = module as Emscripten;
-  // At its first call each puts another function in its place.
-  firstFree(firstMalloc(LINE));
-  const { asm, wasmMemory, _malloc: malloc, _free: free } = module as Emscripten;
-  const memory = asm.memory ?? wasmMemory!;
-  const allocate = (bytes: number): number => {
-    if (bytes > GREATEST_PLACE) throw noRoom(bytes);
-    let address = malloc(bytes) >>> 0;
-    // Near 4 GiB the end of a place overflows, and emmalloc hands out one that is too short: it is held meanwhile.
-    const short: number[] = [];
-    while (address > 0 && address + bytes > memory.buffer.byteLength) {
-      short.push(address);
-      address = malloc(bytes) >>> 0;
-    }
-    short.forEach((place) => free(place));
-    if (address === 0) throw noRoom(bytes);
-    return address;
-  };
-  // Where there is no room, tfjs would write a tensor's values to address 0, over its own data.
-  Object.assign(module, { _malloc: allocate });
-  const sizes = new Map<number, number>();
-  let scratch = 0;
-  return {
-    memory,
-    get scratch() {
-      return scratch;
-    },
-    allocate(bytes) {
-      const address = allocate(bytes);
-      sizes.set(address, bytes);
-      scratch += bytes;
-      return address;
-    },
-    free(address) {
-      scratch -= sizes.get(address)!;
-      sizes.delete(address);
-      free(address);
-    },
-  };
-}
-
-/** A place in the heap of at least so many bytes; what was there is lost when it grows. */
-function growing({ allocate, free }: Heap): (bytes: number) => number {
-  let [allocated, address, size] = [0, 0, 0];
-  return (bytes) => {
-    if (bytes <= size) return address;
-    if (size > 0) free(allocated);
-    size = 0;
-    allocated = allocate(bytes + LINE);
-    size = bytes;
-    return (address = Math.ceil(allocated / LINE) * LINE);
-  };
-}
-
-function noRoom(bytes: number): HeddleError {
-  return new HeddleError(
-    "invalid-state",
-    `wasm: heap must have room for ${bytes} more bytes (it ends at 4 GiB), got none. Dispose tensors, or take a smaller batch`,
-  );
-}
-
 const machines = new WeakMap<object, Machine>();
 
 /** The machine of the active backend. */
