@@ -1,5 +1,5 @@
 /** A contender in a process of its own: what one leaves in memory, and the threads it keeps, do not meet the others. */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -50,14 +50,21 @@ const thisNode: Runtime = {
 /** Milliseconds after each run until threads that wait actively have given up. */
 const SETTLE = 20;
 
-/** Starts a contender; rejects with its reason when it cannot run. */
+/** What is put before the command of a process to keep it on the first core: nothing where Linux does not. */
+const pinned: readonly string[] = ((prefix: readonly string[]) =>
+  spawnSync(prefix[0]!, [...prefix.slice(1), "true"]).status === 0 ? prefix : [])(["taskset", "-c", "0"]);
+
+/**
+ * Starts a contender; rejects with its reason when it cannot run. Those of one thread run on the same core, so that
+ * what else the machine does there disturbs them alike: on two, one was seen to take half as long again for minutes.
+ */
 export async function openContender(
   settings: ContenderSettings,
   { node, file }: Runtime = thisNode,
 ): Promise<RemoteContender> {
-  const child = spawn(node, ["-C", "@heddle/source", file, JSON.stringify(settings)], {
-    stdio: ["pipe", "pipe", "pipe"],
-  });
+  const line = [node, "-C", "@heddle/source", file, JSON.stringify(settings)];
+  const [command, ...words] = settings.threads === 1 ? [...pinned, ...line] : line;
+  const child = spawn(command!, words, { stdio: ["pipe", "pipe", "pipe"] });
   const { ask } = lineTo(child, settings.who);
   const { milliseconds: started = 0, form } = await ask();
   let description = form;

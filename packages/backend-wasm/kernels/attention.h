@@ -83,14 +83,15 @@ typedef struct {
   float scale;
   int columns, tile_rows; /* the tile of products, measured at start */
   int key_length;
-  const int *query_offsets; /* [batch]: position of the first query */
+  const int *query_offsets; /* [batch]: position of the first query; only modifiers read it */
   const Modifier *modifiers;
   int modifier_count, lookup_count; /* lookups of all modifiers together */
   uint32_t dropout_key0, dropout_key1; /* of the stream whose numbers are in the order of [batch, heads, queries, key_length] */
   int dropout_limit;                   /* 0: no dropout */
   float dropout_kept;
   int packs_keys;                      /* 0: a few queries are scored key by key */
-  float *stats; /* [batch, heads, queries, 2]: a row's greatest score and 1 / its sum of exponentials */
+  float *stats; /* [batch, heads, queries, 2]: a row's greatest score and 1 / its sum of exponentials; or 0,
+                   where neither another part of a head nor a backward pass reads it */
 } AttentionTask;
 
 INLINE int padded(int width) { return up_to_multiple(width, 16); }

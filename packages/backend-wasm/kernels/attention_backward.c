@@ -105,6 +105,7 @@ INLINE void add_turned(const AttentionTask *t, const BackwardOwn *own, const flo
 /* Back through the modifiers, the last one first: slopes become those of the raw scores. */
 INLINE void modifier_slopes(const AttentionTask *t, const BackwardOwn *own, Range queries, Range keys, int batch,
                             int head, const float *p) {
+  if (t->modifier_count == 0) return;
   int offset = t->query_offsets[batch], lookup = t->lookup_count;
   for (int m = t->modifier_count - 1; m >= 0; m--) {
     const Modifier *modifier = t->modifiers + m;

@@ -49,10 +49,19 @@ export interface PlacedModifiers {
   readonly count: number;
   /** Tensors that all of them look up. */
   readonly lookups: number;
-  /** Where the positions of the first queries are, [batch]. */
+  /** Where the positions of the first queries are, [batch], which only modifiers read. */
   readonly queryOffsets: number;
   free(): void;
 }
+
+/** Nothing in the heap: a step of decoding places them in every layer. */
+const none: PlacedModifiers = {
+  address: 0,
+  count: 0,
+  lookups: 0,
+  queryOffsets: 0,
+  free() {},
+};
 
 /** The strides of a tensor, [batch or 1, heads or 1, queries or 1, length], in floats. */
 function lookupWords(machine: Machine, tensor: Tensor): number[] {
@@ -80,6 +89,7 @@ export function placeModifiers(
   gradients?: readonly Readonly<Record<string, Tensor>>[],
 ): PlacedModifiers {
   const { modifiers = [], queryOffset = 0 } = call;
+  if (modifiers.length === 0) return none;
   const batch = call.q.shape[0]!;
   const image = new HeapImage();
   const offsets = Array.from({ length: batch }, (_, b) =>

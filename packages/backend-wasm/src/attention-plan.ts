@@ -30,6 +30,8 @@ export interface AttentionPlan {
   readonly keyTiles: number;
   /** The most ranges of queries that a head of one part has, at least 1. */
   readonly queryTiles: number;
+  /** Whether a head has several parts, which go on from what the earlier ones left. */
+  readonly hasParts: boolean;
   free(): void;
 }
 
@@ -137,6 +139,7 @@ export function planAttention(machine: Machine, pattern: AttentionPattern, shape
     free,
     strides: [batch === 1 ? 0 : heads, heads === 1 ? 0 : 1],
     keyTiles: Math.max(...plans.flat().map(({ keys }) => keys.length)),
+    hasParts: plans.some((parts) => parts.length > 1),
     queryTiles: Math.max(1, ...plans.map((parts) => (parts.length === 1 ? parts[0]!.queries.length : 1))),
   };
 }

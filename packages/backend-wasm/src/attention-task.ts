@@ -57,7 +57,7 @@ export function whyNoTask({ q, v, modifiers = [] }: AttentionCall): string[] {
 export interface AttentionWork {
   readonly call: AttentionCall;
   readonly output: Tensor;
-  /** What a pass leaves for the next one, [B, H, Lq, 2]. */
+  /** What a pass leaves for the next one, [B, H, Lq, 2]. @default none, but where the parts of a head need it */
   readonly stats?: Tensor;
   /** Where the gradients of what the modifiers look up are added. */
   readonly gradients?: readonly Readonly<Record<string, Tensor>>[];
@@ -80,6 +80,7 @@ export function runAttention(
   const [, keyHeads, capacity, valueWidth] = v.shape as [number, number, number, number];
   const shape = maskShapeOf(call);
   const plan = planOf(owner, call.pattern, shape);
+  const left = stats ?? (plan.hasParts ? owner.output([batch, heads, queries, 2]) : undefined);
   const modifiers = placeModifiers(owner, call, shape, gradients);
   try {
     owner.run(kernelName, [
@@ -105,7 +106,7 @@ export function runAttention(
       modifiers.lookups,
       ...dropoutWords(call),
       packsKeys ? 1 : 0,
-      stats ? owner.address(stats) : 0,
+      left ? owner.address(left) : 0,
       ...more,
     ]);
   } finally {

@@ -59,12 +59,11 @@ export const attentionWasm: Kernel<AttentionCall> = kernel(attentionOperation, {
     const owner = machine();
     const [batch, heads, queries] = call.q.shape as [number, number, number];
     const output = owner.output([batch, heads, queries, call.v.shape[3]!]);
-    // Parts of a head are joined by them, too.
-    const stats = owner.output([batch, heads, queries, 2]);
+    const stats = differentiating ? owner.output([batch, heads, queries, 2]) : undefined;
     // The backward pass packs them, and its probabilities must be those of the forward pass.
     const packsKeys = differentiating || queries >= PACKED_FROM;
-    runAttention("attention", owner, { call, output, stats, packsKeys });
-    return { output, ...(differentiating && { saved: [output, stats] }) };
+    runAttention("attention", owner, { call, output, ...(stats && { stats }), packsKeys });
+    return { output, ...(stats && { saved: [output, stats] }) };
   },
   gradient({ call, saved, dy }) {
     const owner = machine();

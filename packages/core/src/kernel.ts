@@ -48,26 +48,37 @@ export interface Kernel<C, R extends Output = Tensor> {
 export type AnyKernel = Kernel<never, Output>;
 
 const installed = new Map<string, AnyKernel[]>();
+/** The lists of single operations: every operation of a pass looks for its own. */
+const byOperation = new Map<string, Map<string, readonly AnyKernel[]>>();
 
 /**
  * Makes kernels available to the operations while the backend of that name is active, before those installed earlier.
  * @returns A function that takes them out again.
  */
 export function installKernels(backend: string, kernels: readonly AnyKernel[]): () => void {
-  const list = installed.get(backend) ?? [];
   const added = kernels.filter((kernel) => kernel.backend === backend || kernel.backend === "any");
-  installed.set(backend, [...added, ...list]);
+  const install = (list: AnyKernel[]): void => {
+    installed.set(backend, list);
+    byOperation.delete(backend);
+  };
+  install([...added, ...(installed.get(backend) ?? [])]);
   let present = true;
   return () => {
     if (!present) return;
     present = false;
     const rest = [...(installed.get(backend) ?? [])];
     for (const kernel of added) rest.splice(rest.indexOf(kernel), 1);
-    installed.set(backend, rest);
+    install(rest);
   };
 }
 
 /** The kernels of one operation on one backend, in the order in which they are tried. */
 export function kernelsFor(operation: string, backend: string): readonly AnyKernel[] {
-  return (installed.get(backend) ?? []).filter((kernel) => kernel.operation === operation);
+  const lists = byOperation.get(backend) ?? new Map<string, readonly AnyKernel[]>();
+  byOperation.set(backend, lists);
+  const known = lists.get(operation);
+  if (known) return known;
+  const found = (installed.get(backend) ?? []).filter((kernel) => kernel.operation === operation);
+  lists.set(operation, found);
+  return found;
 }

@@ -142,12 +142,10 @@ function choose<C, R extends Output>(
   call: C,
 ): { kernel: Kernel<C, R>; refused: Refusal[] } {
   // The lists hold kernels of many operations; the name has selected those of this one.
-  const candidates = [
-    ...(kernelsFor(operation.name, tf.getBackend()) as readonly Kernel<C, R>[]),
-    operation.reference,
-  ];
+  const own = kernelsFor(operation.name, tf.getBackend()) as readonly Kernel<C, R>[];
   const name = forced[operation.name];
   if (name !== undefined) {
+    const candidates = [...own, operation.reference];
     const found = candidates.find((candidate) => candidate.name === name);
     if (!found)
       throw new HeddleError(
@@ -163,7 +161,8 @@ function choose<C, R extends Output>(
     return { kernel: found, refused: [] };
   }
   const refused: Refusal[] = [];
-  for (const candidate of candidates) {
+  for (let i = 0; i <= own.length; i++) {
+    const candidate = own[i] ?? operation.reference;
     const reasons = reasonsAgainst(candidate, call);
     if (reasons.length === 0) return { kernel: candidate, refused };
     refused.push({ kernel: candidate.name, reasons });
