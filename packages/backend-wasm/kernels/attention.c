@@ -68,29 +68,56 @@ NOINLINE void score_row(const float *query, const float *k, int stride, int coun
   }
 }
 
-/* Online softmax, https://arxiv.org/abs/1805.02867: scores become exponentials against the greatest score so far. */
-NOINLINE void exponentials(float *scores, int rows, float *most, float *total, float *shrink) {
+/* Online softmax, https://arxiv.org/abs/1805.02867, in three passes over a tile: `most` is the greatest score of each row
+   so far, `shrink` what sums against the greatest before it are to be multiplied by. Four rows at a time, so that lanes
+   are joined in vectors; there is room for those behind the last. NaN makes its row so by its exponential. */
+NOINLINE void update_most(const float *scores, int rows, float *most, float *shrink) {
   ExpConstants c = exp_constants();
-  for (int i = 0; i < rows; i++, scores += KEYS) {
-    f32x4 m0 = LOAD(scores), m1 = LOAD(scores + 4);
-    for (int j = 8; j < KEYS; j += 8) {
-      m0 = wasm_f32x4_max(m0, LOAD(scores + j));
-      m1 = wasm_f32x4_max(m1, LOAD(scores + j + 4));
+  for (int i = 0; i < rows; i += 4, scores += 4 * KEYS) {
+    f32x4 m[4], c0, c1, c2, c3, before = LOAD(most + i);
+    UNROLL for (int r = 0; r < 4; r++) {
+      m[r] = LOAD(scores + r * KEYS);
+      f32x4 other = LOAD(scores + r * KEYS + 4);
+      NO_UNROLL for (int j = 8; j < KEYS; j += 8) {
+        m[r] = AT_LEAST(LOAD(scores + r * KEYS + j), m[r]);
+        other = AT_LEAST(LOAD(scores + r * KEYS + j + 4), other);
+      }
+      m[r] = AT_LEAST(m[r], other);
     }
-    float here = max_of(wasm_f32x4_max(m0, m1));
-    float now = here > most[i] || here != here ? here : most[i];
-    f32x4 top = SPLAT(now), s0 = CONST(0.0f), s1 = s0;
-    NO_UNROLL for (int j = 0; j < KEYS; j += 8) {
-      f32x4 e0 = exp4(SUB(LOAD(scores + j), top), &c), e1 = exp4(SUB(LOAD(scores + j + 4), top), &c);
-      STORE(scores + j, e0);
-      STORE(scores + j + 4, e1);
-      s0 = ADD(s0, e0);
-      s1 = ADD(s1, e1);
+    turn4(m[0], m[1], m[2], m[3], &c0, &c1, &c2, &c3);
+    f32x4 now = AT_LEAST(AT_LEAST(AT_LEAST(c0, c1), AT_LEAST(c2, c3)), before);
+    STORE(most + i, now);
+    STORE(shrink + i, exp4(SUB(before, now), &c));
+  }
+}
+
+NOINLINE void exponentials(float *scores, int rows, const float *most) {
+  ExpConstants c = exp_constants();
+  for (; rows > 0; rows--, most++) {
+    f32x4 top = LOAD_SPLAT(most);
+    NO_UNROLL for (int j = 0; j < KEYS; j += 8, scores += 8) {
+      f32x4 s0 = SUB(LOAD(scores), top), s1 = SUB(LOAD(scores + 4), top);
+      BOTH_LOADED;
+      STORE(scores, exp4(s0, &c));
+      STORE(scores + 4, exp4(s1, &c));
     }
-    float factor = wasm_f32x4_extract_lane(exp4(SPLAT(most[i] - now), &c), 0);
-    shrink[i] = factor;
-    total[i] = total[i] * factor + sum_of(ADD(s0, s1));
-    most[i] = now;
+  }
+}
+
+NOINLINE void update_total(const float *exponentials, int rows, const float *shrink, float *total) {
+  for (int i = 0; i < rows; i += 4, exponentials += 4 * KEYS) {
+    f32x4 s[4], c0, c1, c2, c3;
+    UNROLL for (int r = 0; r < 4; r++) {
+      s[r] = LOAD(exponentials + r * KEYS);
+      f32x4 other = LOAD(exponentials + r * KEYS + 4);
+      NO_UNROLL for (int j = 8; j < KEYS; j += 8) {
+        s[r] = ADD(s[r], LOAD(exponentials + r * KEYS + j));
+        other = ADD(other, LOAD(exponentials + r * KEYS + j + 4));
+      }
+      s[r] = ADD(s[r], other);
+    }
+    turn4(s[0], s[1], s[2], s[3], &c0, &c1, &c2, &c3);
+    STORE(total + i, ADD(MUL(LOAD(total + i), LOAD(shrink + i)), ADD(ADD(c0, c1), ADD(c2, c3))));
   }
 }
 
@@ -160,7 +187,9 @@ INLINE void attend(const AttentionTask *t, const Plan *plan, int part, const Own
         score_row(own->query, k + (long)keys.start * t->d, keys.step * t->d, keys.count, t->d, scores + i * KEYS);
       }
     finish_scores(t, &own->scorer, queries, tile, keys, batch, head, 0);
-    exponentials(scores, rows, own->most, own->total, own->shrink);
+    update_most(scores, rows, own->most, own->shrink);
+    exponentials(scores, rows, own->most);
+    update_total(scores, rows, own->shrink, own->total);
     /* After the sums: what is dropped counts in them. */
     if (t->dropout_limit) {
       tile_dropout(t, (int)row, queries.step, rows, keys.start, keys.step, own->dropout);

@@ -63,8 +63,12 @@ NOINLINE void probabilities(float *scores, int rows, const float *stats, int sta
   ExpConstants c = exp_constants();
   for (int i = 0; i < rows; i++, scores += KEYS, stats += stats_stride) {
     f32x4 most = SPLAT(stats[0]), factor = SPLAT(stats[1]);
-    NO_UNROLL for (int j = 0; j < KEYS; j += 4)
-      STORE(scores + j, MUL(exp4(SUB(LOAD(scores + j), most), &c), factor));
+    NO_UNROLL for (int j = 0; j < KEYS; j += 8) {
+      f32x4 s0 = SUB(LOAD(scores + j), most), s1 = SUB(LOAD(scores + j + 4), most);
+      BOTH_LOADED;
+      STORE(scores + j, MUL(exp4(s0, &c), factor));
+      STORE(scores + j + 4, MUL(exp4(s1, &c), factor));
+    }
   }
 }
 
@@ -72,7 +76,12 @@ NOINLINE void probabilities(float *scores, int rows, const float *stats, int sta
 NOINLINE void score_slopes(const float *p, float *slopes, int rows, const float *delta) {
   for (int i = 0; i < rows; i++) {
     f32x4 d = SPLAT(delta[i]);
-    NO_UNROLL for (int j = 0; j < KEYS; j += 4, p += 4, slopes += 4) STORE(slopes, MUL(LOAD(p), SUB(LOAD(slopes), d)));
+    NO_UNROLL for (int j = 0; j < KEYS; j += 8, p += 8, slopes += 8) {
+      f32x4 s0 = MUL(LOAD(p), SUB(LOAD(slopes), d)), s1 = MUL(LOAD(p + 4), SUB(LOAD(slopes + 4), d));
+      BOTH_LOADED;
+      STORE(slopes, s0);
+      STORE(slopes + 4, s1);
+    }
   }
 }
 

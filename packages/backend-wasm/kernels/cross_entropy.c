@@ -83,8 +83,13 @@ NOINLINE void row_slopes(const float *x, float *dx, int n, float most, float sum
   ExpConstants c = exp_constants();
   f32x4 shift = SPLAT(most), share = SPLAT(1.0f / sum), off = SPLAT(spread), s = SPLAT(scale);
   int i = 0;
-  NO_UNROLL for (; i + 4 <= n; i += 4)
-    STORE(dx + i, MUL(SUB(MUL(exp4(SUB(LOAD(x + i), shift), &c), share), off), s));
+  NO_UNROLL for (; i + 8 <= n; i += 8) {
+    f32x4 a = SUB(LOAD(x + i), shift), b = SUB(LOAD(x + i + 4), shift);
+    BOTH_LOADED;
+    STORE(dx + i, MUL(SUB(MUL(exp4(a, &c), share), off), s));
+    STORE(dx + i + 4, MUL(SUB(MUL(exp4(b, &c), share), off), s));
+  }
+  for (; i + 4 <= n; i += 4) STORE(dx + i, MUL(SUB(MUL(exp4(SUB(LOAD(x + i), shift), &c), share), off), s));
   if (i < n) {
     f32x4 e = exp4(SUB(load_first(x + i, n - i), shift), &c);
     store_first(dx + i, MUL(SUB(MUL(e, share), off), s), n - i);

@@ -13,59 +13,70 @@ typedef struct {
 } ActivationTask;
 
 /* Derivatives are 0 or 1 out there, where their formulas would make no number of an infinity. */
-INLINE f32x4 near4(f32x4 x) { return AT_LEAST(AT_MOST(x, CONST(100.0f)), CONST(-100.0f)); }
+INLINE f32x4 near4(f32x4 x, const ActivationConstants *c) { return AT_LEAST(AT_MOST(x, c->far), c->near); }
 
 /* Derivatives, each by the formula of core's activation.ts. */
-INLINE f32x4 gelu_slope4(f32x4 x, const ExpConstants *c) {
-  x = near4(x);
+INLINE f32x4 gelu_slope4(f32x4 x, const ActivationConstants *c) {
+  x = near4(x, c);
   f32x4 bell = bell4(x, c);
-  return FMA(x, MUL(CONST(0.398942280f), bell), gelu_factor4(x, bell, c));
+  return FMA(x, MUL(c->bell, bell), gelu_factor4(x, bell, c));
 }
 
-INLINE f32x4 gelu_new_slope4(f32x4 x, const ExpConstants *c) {
-  x = near4(x);
+INLINE f32x4 gelu_new_slope4(f32x4 x, const ActivationConstants *c) {
+  x = near4(x, c);
   f32x4 square = MUL(x, x);
-  f32x4 factor = sigmoid4(MUL(x, FMA(square, CONST(0.0713548163f), CONST(1.59576912f))), c);
-  f32x4 inner = FMA(square, CONST(0.214064449f), CONST(1.59576912f));
-  return MUL(factor, FMA(MUL(x, SUB(c->one, factor)), inner, c->one));
+  f32x4 factor = sigmoid4(MUL(x, FMA(square, c->cubic, c->linear)), c);
+  f32x4 inner = FMA(square, c->slope_cubic, c->linear);
+  return MUL(factor, FMA(MUL(x, SUB(c->exp.one, factor)), inner, c->exp.one));
 }
 
-INLINE f32x4 relu_slope4(f32x4 x, const ExpConstants *c) {
-  return wasm_v128_and(wasm_f32x4_gt(x, CONST(0.0f)), c->one);
+INLINE f32x4 relu_slope4(f32x4 x, const ActivationConstants *c) {
+  return wasm_v128_and(wasm_f32x4_gt(x, CONST(0.0f)), c->exp.one);
 }
 
-INLINE f32x4 silu_slope4(f32x4 x, const ExpConstants *c) {
-  x = near4(x);
+INLINE f32x4 silu_slope4(f32x4 x, const ActivationConstants *c) {
+  x = near4(x, c);
   f32x4 s = sigmoid4(x, c);
-  return MUL(s, FMA(x, SUB(c->one, s), c->one));
+  return MUL(s, FMA(x, SUB(c->exp.one, s), c->exp.one));
 }
 
-INLINE f32x4 tanh_slope4(f32x4 x, const ExpConstants *c) {
+INLINE f32x4 tanh_slope4(f32x4 x, const ActivationConstants *c) {
   f32x4 t = tanh4(x, c);
-  return NFMA(t, t, c->one);
+  return NFMA(t, t, c->exp.one);
 }
 
 /* y = f(x), and y = f'(x) dy, of n values; the last ones in a vector whose rest is not stored. */
-#define EACH(name, unroll)                                                                     \
+#define EACH(name)                                                                             \
   NOINLINE void each_##name(const float *x, float *y, int n) {                                 \
-    ExpConstants c = exp_constants();                                                          \
+    ActivationConstants c = activation_constants();                                            \
     int i = 0;                                                                                 \
-    unroll for (; i + 4 <= n; i += 4) STORE(y + i, name##4(LOAD(x + i), &c));                  \
+    NO_UNROLL for (; i + 8 <= n; i += 8) {                                                     \
+      f32x4 a = LOAD(x + i), b = LOAD(x + i + 4);                                              \
+      BOTH_LOADED;                                                                             \
+      STORE(y + i, name##4(a, &c));                                                            \
+      STORE(y + i + 4, name##4(b, &c));                                                        \
+    }                                                                                          \
+    for (; i + 4 <= n; i += 4) STORE(y + i, name##4(LOAD(x + i), &c));                         \
     if (i < n) store_first(y + i, name##4(load_first(x + i, n - i), &c), n - i);               \
   }                                                                                            \
   NOINLINE void each_##name##_slope(const float *x, const float *dy, float *y, int n) {        \
-    ExpConstants c = exp_constants();                                                          \
+    ActivationConstants c = activation_constants();                                            \
     int i = 0;                                                                                 \
-    unroll for (; i + 4 <= n; i += 4)                                                          \
-      STORE(y + i, MUL(name##_slope4(LOAD(x + i), &c), LOAD(dy + i)));                         \
+    NO_UNROLL for (; i + 8 <= n; i += 8) {                                                     \
+      f32x4 a = LOAD(x + i), b = LOAD(x + i + 4), da = LOAD(dy + i), db = LOAD(dy + i + 4);    \
+      BOTH_LOADED;                                                                             \
+      STORE(y + i, MUL(name##_slope4(a, &c), da));                                             \
+      STORE(y + i + 4, MUL(name##_slope4(b, &c), db));                                         \
+    }                                                                                          \
+    for (; i + 4 <= n; i += 4) STORE(y + i, MUL(name##_slope4(LOAD(x + i), &c), LOAD(dy + i))); \
     if (i < n)                                                                                 \
       store_first(y + i, MUL(name##_slope4(load_first(x + i, n - i), &c), load_first(dy + i, n - i)), n - i); \
   }
-EACH(gelu, NO_UNROLL)
-EACH(gelu_new, NO_UNROLL)
-EACH(relu, UNROLL_4)
-EACH(silu, NO_UNROLL)
-EACH(tanh, NO_UNROLL)
+EACH(gelu)
+EACH(gelu_new)
+EACH(relu)
+EACH(silu)
+EACH(tanh)
 
 EXPORT(activation_units) int activation_units(const ActivationTask *t) { return (t->size + CHUNK - 1) / CHUNK; }
 EXPORT(activation) void activation(const ActivationTask *t, int begin, int end, void *own) {

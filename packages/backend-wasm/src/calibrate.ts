@@ -5,7 +5,7 @@ import { productTime, sampleInputs, sampleResults } from "./samples.ts";
 import { widened } from "./wide.ts";
 
 /** Milliseconds in which V8 replaces its first, quick code by the final one: measured 30 to 60. */
-const WARM_UP = 100;
+const WARM_UP = 150;
 /** More runs than fit into that, for a clock that stands still, as those of tests do. */
 const MOST_RUNS = 300;
 

@@ -75,6 +75,11 @@ async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
+/** The caller's part of a job in which a worker is to take part too, on a busy machine. */
+function leaveTime(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+}
+
 afterEach(async () => {
   while (activeBackend()) await activeBackend()!.dispose();
   for (const started of pools.splice(0)) started.stop();
@@ -116,7 +121,7 @@ describe("pool", () => {
     const { pool: two, f } = await pool(2);
     f(trapping);
     const job = { kernel: 0, task: 0, units: 1000, scratch: 0, scratchBytes: 0 };
-    const failing = (): void => two.run(job, () => undefined);
+    const failing = (): void => two.run(job, leaveTime);
     let error: unknown;
     // The caller may have done all units before the worker took one.
     await until(() => {
@@ -144,7 +149,11 @@ describe("pool", () => {
     // As counting, but a trap follows.
     const call = f(moduleOf([0x20, 3, 0x41, 1, 0xfe, 0x1e, 2, 0, 0x1a, 0x00]));
     const job = { kernel: 0, task: 0, units: 1000, scratch: 0, scratchBytes: 64 };
-    const both = (): void => two.run(job, (begin, end) => call(0, begin, end, 0));
+    const both = (): void =>
+      two.run(job, (begin, end) => {
+        leaveTime();
+        call(0, begin, end, 0);
+      });
     await until(() => {
       expect(both).toThrow("unreachable");
       return memory[16]! > 0;

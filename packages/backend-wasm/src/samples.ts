@@ -37,6 +37,8 @@ export interface SampleCalls {
   readonly weight: Tensor;
   readonly bias: Tensor;
   readonly attention: readonly AttentionCall[];
+  /** Values of activations: V8 counts what a function does, and these do little for each. */
+  readonly many: Tensor;
   /** Row numbers of `weight`. */
   readonly ids: Tensor;
 }
@@ -54,11 +56,12 @@ export function sampleInputs(): { readonly calls: SampleCalls; dispose(): void }
     x: [21, 10, 5, 2, 1].map((rows) => drawn(`x${rows}`, rows, 64)),
     weight: drawn("weight", 64, 64),
     bias: drawn("bias", 64),
+    many: drawn("many", 32, 1024),
     attention: [call(70, 70, "a"), call(1, 70, "b")],
     ids: tf.tensor1d([3, 60, 3], "int32"),
   };
-  const { x, weight, bias, attention, ids } = calls;
-  const tensors = [...x, weight, bias, ids, ...attention.flatMap(({ q, k, v }) => [q, k, v])];
+  const { x, weight, bias, many, attention, ids } = calls;
+  const tensors = [...x, weight, bias, many, ids, ...attention.flatMap(({ q, k, v }) => [q, k, v])];
   // Nothing around may free them: the first kernel may run inside any scope.
   tensors.forEach((tensor) => tf.keep(tensor));
   return { calls, dispose: () => tf.dispose(tensors) };
@@ -78,7 +81,7 @@ const adamwSample = (weight: Tensor): AdamWCall => ({
 });
 
 /** What the kernels make of them. */
-export function sampleResults({ x, weight, bias, attention, ids }: SampleCalls): Tensor[] {
+export function sampleResults({ x, weight, bias, many, attention, ids }: SampleCalls): Tensor[] {
   const [rows] = x as [Tensor];
   const { q } = attention[0]!;
   const packed = { kind: "packed", packing: panels, layout: "linear", shape: weight.shape } as const;
@@ -103,7 +106,7 @@ export function sampleResults({ x, weight, bias, attention, ids }: SampleCalls):
     ...both(sliceWasm, { x: q, axis: 2, begin: 1, size: 60 }),
     ...both(crossEntropyWasm, { logits: rows, labels: new Int32Array(rows.shape[0]!).fill(5) }),
     ...(adamwWasm.forward(adamwSample(weight), { differentiating: false }).output as Tensor[]),
-    ...activations.flatMap((kind) => [activate(kind, weight), activate(kind, weight, weight)]),
+    ...activations.flatMap((kind) => [activate(kind, many), activate(kind, many, many)]),
     ...attention.flatMap((call) => [...both(attentionWasm, call), ...both(attentionMapsWasm, call, false)]),
   ];
 }

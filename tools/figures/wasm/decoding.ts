@@ -14,7 +14,11 @@ export default function decodingFigure(context: FigureContext): Promise<Figure[]
   const entrants = { ...againstRuntimes(1), [STREAM]: { who: "stream", threads: 1 } } as const;
   return withField(entrants, context, async (field) => {
     const figure = `gpt2, a token after ${PAST}`;
-    const outcomes = await field.race(figure, { kind: "decode", past: PAST }, { repeats: 15, passes: 8, warmUp: 12 });
+    const outcomes = await field.race(
+      figure,
+      { kind: "decode", past: PAST },
+      { repeats: 15, passes: 8, warmUp: 12 },
+    );
     return [WIDE, NARROW].flatMap((ours) => [
       rateFigure(outcomes, {
         figure,
