@@ -151,6 +151,7 @@ export function forward(model: Runnable, given: ModelInputs, options: ForwardOpt
   const positions = positionsOf(model, inputs, options);
   const lengths = rowLengths(inputs);
   const hiddenStates: Tensor[] = [];
+  let last: Tensor | undefined;
   const maps = new Map<number, Tensor>();
   const request = mapRequest(model, options, maps);
 
@@ -170,6 +171,8 @@ export function forward(model: Runnable, given: ModelInputs, options: ForwardOpt
     const tokenTypes = tf.tensor2d(inputs.tokenTypes, [batch, length], "int32");
     const { lastHiddenState, toLogits, ...heads } = network.run({ ids, tokenTypes }, context, (hidden) => {
       if (options.hiddenStates) hiddenStates.push(hidden);
+      else if (last !== hidden) last?.dispose();
+      last = hidden;
     });
     return {
       lastHiddenState,

@@ -100,6 +100,30 @@ describe.each(["cpu", "wasm"] as const)("fused operations on %s", (backend) => {
     },
   );
 
+  it.each(families.map((family) => [family.family, family] as const))(
+    "%s takes no more memory at a time with more layers",
+    async (_, family) => {
+      /** Bytes of the pass alone, at its peak. */
+      const peak = async (layers: number, more: ForwardOptions = {}): Promise<number> => {
+        const model = family({ ...options, layers, maxLength: 64 }, createWeights({ seed: 1 })) as Model;
+        const pass = (): void =>
+          model
+            .forward({ ids: [Array.from({ length: 64 }, () => 3)] }, { logits: "none", ...more })
+            .dispose();
+        pass();
+        const { numBytes } = tf.memory();
+        const { peakBytes } = await tf.profile(pass);
+        model.dispose();
+        return peakBytes - numBytes;
+      };
+      const state = 4 * 64 * options.width;
+      expect(await peak(2)).toBe(await peak(6));
+      expect(await peak(2, { hiddenStates: true })).toBe((await peak(6, { hiddenStates: true })) - 4 * state);
+      // Wider by four inside: the layer's input, what its attention gave, what is inside and comes out, and its norm.
+      if (packs) expect(await peak(2)).toBeLessThan(9 * state);
+    },
+  );
+
   it("bert computes with a projection that was changed alone", async () => {
     const [one, two] = [1, 2].map(() => bert(options, createWeights({ seed: 1 })) as Model) as [Model, Model];
     const name = "encoder.layer.0.attention.self.key";
