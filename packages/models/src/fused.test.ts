@@ -101,6 +101,47 @@ describe.each(["cpu", "wasm"] as const)("fused operations on %s", (backend) => {
   );
 
   it.each(families.map((family) => [family.family, family] as const))(
+    "%s packs the weights that it has before a pass takes memory, once",
+    async (_, family) => {
+      const model = family(options, createWeights({ seed: 1 })) as Model;
+      const packed = (): number => activeBackend()!.memory().packed ?? 0;
+      model.weights.pack();
+      expect([...model.weights.all.values()].some(({ filled }) => filled)).toBe(false);
+      model.weights.dispose();
+
+      const filled = family(options, createWeights({ seed: 1 })) as Model;
+      valuesOf(filled);
+      const { value, gradients } = differentiate(() => {
+        filled.weights.pack();
+        return filled.forward(inputs, { logits: "none" }).lastHiddenState;
+      }, filled.parameters);
+      tf.dispose([value, ...gradients.filter((gradient) => gradient !== null)]);
+      expect(packed()).toBe(0);
+      const { packing } = activeBackend()!;
+      const pack = packing && vi.spyOn(packing, "pack");
+      const held = tf.memory().numTensors;
+      const alive: number[] = [];
+      pack?.mockImplementation((...call) => {
+        alive.push(tf.memory().numTensors);
+        pack.mockRestore();
+        return packing!.pack(...call);
+      });
+      await hidden(filled);
+      pack?.mockRestore();
+      // The first of them, beside which what is joined may lie.
+      expect(alive.length).toBe(packs ? 1 : 0);
+      expect(Math.max(held, ...alive)).toBeLessThanOrEqual(held + 1);
+
+      const ahead = packed();
+      expect(ahead > 0).toBe(packs);
+      valuesOf(filled);
+      filled.weights.pack();
+      expect(packed(), "weights that were read since").toBe(0);
+      filled.dispose();
+    },
+  );
+
+  it.each(families.map((family) => [family.family, family] as const))(
     "%s takes no more memory at a time with more layers",
     async (_, family) => {
       /** Bytes of the pass alone, at its peak. */
