@@ -10,7 +10,7 @@ import { linear } from "./operations/linear.ts";
 import type { LinearCall } from "./operations/linear.ts";
 import type { Activation } from "./operations/activation.ts";
 import { residual as add } from "./operations/residual.ts";
-import type { MatrixLayout, Packing } from "./packing.ts";
+import type { MatrixLayout, PackedMatrix, Packing } from "./packing.ts";
 import { createParameter, packTogether } from "./parameter.ts";
 import type { Parameter } from "./parameter.ts";
 import { randomStream } from "./random.ts";
@@ -110,6 +110,11 @@ export interface WeightTree extends Weights {
   readonly added: readonly string[];
   /** The parameter of that name, held here or below. */
   find(name: string): Parameter | undefined;
+  /**
+   * Brings the filled weights of linear layers into the layout of the active backend, once. Each layer would do so when
+   * it is first called, but between the tensors of the pass, which leaves holes in the memory.
+   */
+  pack(): void;
   /** A tree over this one: shares its parameters, keeps its own additions. */
   overlay(): WeightTree;
   /** Frees the parameters and derived values held here; the tree below an overlay stays. */
@@ -120,6 +125,12 @@ export interface WeightTree extends Weights {
 export interface WeightsOptions {
   /** Non-negative integer; the same seed gives the same values whatever the order of declaration. @default 0 */
   readonly seed?: number;
+}
+
+/** Weights of linear layers that are packed together. */
+interface Packable {
+  readonly matrices: readonly Parameter[];
+  readonly layout: MatrixLayout;
 }
 
 interface Derived {
@@ -145,6 +156,9 @@ function createTree(seed: number, below: WeightTree | null): WeightTree {
   const declared = new Map<string, Parameter>();
   const derivedValues = new Map<string, Derived>();
   const added: string[] = [];
+  /** By the name of each weight; what was declared last holds. */
+  const packable = new Map<string, Packable>();
+  let packedFor: Packing | undefined;
 
   const find = (name: string): Parameter | undefined => own.get(name) ?? below?.find(name);
 
@@ -190,8 +204,8 @@ function createTree(seed: number, below: WeightTree | null): WeightTree {
     path,
     at: (name) => view(join(path, name)),
     parameter: (name, spec) => declare(path, name, spec),
-    linear: (name, spec) => linearLayer(view(path), name, spec),
-    linears: (names, spec) => linearLayers(view(path), names, spec),
+    linear: (name, spec) => linearLayer(view(path), packable, name, spec),
+    linears: (names, spec) => linearLayers(view(path), packable, names, spec),
     derived: (name, parameters, compute) => derive(join(path, name), parameters, compute),
     has: (name) => find(join(path, name)) !== undefined,
   });
@@ -205,6 +219,13 @@ function createTree(seed: number, below: WeightTree | null): WeightTree {
       return below ? new Map([...below.all, ...own]) : own;
     },
     find,
+    pack() {
+      const packing = activeBackend()?.packing;
+      if (!packing || packing === packedFor || isWithinDifferentiate()) return;
+      for (const group of packable.values())
+        if (group.matrices.every(({ filled }) => filled)) packedOf(group);
+      packedFor = packing;
+    },
     overlay: () => createTree(seed, tree),
     dispose() {
       for (const parameter of own.values()) parameter.dispose();
@@ -215,7 +236,12 @@ function createTree(seed: number, below: WeightTree | null): WeightTree {
   return tree;
 }
 
-function linearLayer(weights: Weights, name: string, spec: LinearSpec): LinearLayer {
+function linearLayer(
+  weights: Weights,
+  packable: Map<string, Packable>,
+  name: string,
+  spec: LinearSpec,
+): LinearLayer {
   const full = join(weights.path, name);
   checkFields(`${full}: options`, spec, ["in", "out", "bias", "layout", "init", "from"]);
   const { in: width, out, bias = true, layout = "linear", init = normal(0.02), from } = spec;
@@ -228,9 +254,11 @@ function linearLayer(weights: Weights, name: string, spec: LinearSpec): LinearLa
   const b = bias
     ? weights.parameter(`${name}.bias`, { shape: [out], ...(from && { from: from.bias }) })
     : null;
+  const alone: Packable = { matrices: [weight], layout };
+  packable.set(weight.name, alone);
   const stored = (): Pick<LinearCall, "weight" | "layout"> => {
-    const packing = packingOf([weight]);
-    if (packing) return { weight: packTogether([weight], packing, layout) };
+    const packed = packedOf(alone);
+    if (packed) return { weight: packed };
     if (
       layout === "conv1d" ||
       isWithinDifferentiate() ||
@@ -250,17 +278,20 @@ function linearLayer(weights: Weights, name: string, spec: LinearSpec): LinearLa
 }
 
 /**
- * The layout that the active backend's kernels read best, for weights that may be held in it: float32 without a gradient
- * to come. Packing frees the plain tensor, which `differentiate` may watch even where its tape is paused (`withoutTape`).
+ * Weights in the layout that the active backend's kernels read best, where they may be held in it: float32 without a
+ * gradient to come. Packing frees the plain tensor, which `differentiate` may watch even where its tape is paused
+ * (`withoutTape`).
  */
-function packingOf(matrices: readonly Parameter[]): Packing | undefined {
-  if (isWithinDifferentiate() || matrices.some(({ storage, plain }) => storage !== "f32" || plain))
-    return undefined;
-  return activeBackend()?.packing;
+function packedOf({ matrices, layout }: Packable): PackedMatrix | undefined {
+  const packing = activeBackend()?.packing;
+  if (!packing || isWithinDifferentiate()) return undefined;
+  if (matrices.some(({ storage, plain }) => storage !== "f32" || plain)) return undefined;
+  return packTogether(matrices, packing, layout);
 }
 
 function linearLayers(
   weights: Weights,
+  packable: Map<string, Packable>,
   names: readonly string[],
   spec: LinearsSpec,
 ): (x: Tensor) => readonly TensorPart[] {
@@ -272,12 +303,13 @@ function linearLayers(
   const layers = names.map((name, i) => weights.linear(name, { in: width, out: out[i]! }));
   const matrices = names.map((name, i) => weights.parameter(`${name}.weight`, { shape: [out[i]!, width] }));
   const biases = names.map((name, i) => weights.parameter(`${name}.bias`, { shape: [out[i]!] }));
+  const together: Packable = { matrices, layout: "linear" };
+  for (const matrix of matrices) packable.set(matrix.name, together);
   const begins = out.map((_, i) => out.slice(0, i).reduce((sum, length) => sum + length, 0));
   const joined = (): Tensor => tf.concat(biases.map((bias) => bias.tensor()));
   return (x) => {
-    const packing = packingOf(matrices);
-    if (!packing) return layers.map((layer) => ({ x: layer(x), begin: 0 }));
-    const weight = packTogether(matrices, packing, "linear");
+    const weight = packedOf(together);
+    if (!weight) return layers.map((layer) => ({ x: layer(x), begin: 0 }));
     const y = linear({ x, weight, bias: weights.derived(`${names.join("+")}.bias`, biases, joined) });
     return begins.map((begin) => ({ x: y, begin }));
   };

@@ -44,7 +44,7 @@ function build<C extends ModelConfig, O extends Swap>(
   const layers = Array.from({ length: config.layers }, (_, layer) => attentionOf(config, layer));
   const network = definition.define(weights, config);
   const parameters = [...weights.declared.values()];
-  const runnable: Runnable = { family, decoder, config, network };
+  const runnable: Runnable = { family, decoder, config, network, weights };
   let cacheable: boolean | undefined;
   const model: Model<C> = {
     family,

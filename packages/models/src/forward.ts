@@ -11,6 +11,7 @@ import {
   requireBackend,
   reshape,
 } from "@heddle/core";
+import type { WeightTree } from "@heddle/core";
 import type { AttentionMapRequest, LayerContext } from "@heddle/nn";
 import { prepareInputs } from "./inputs.ts";
 import type { ModelInputs, PreparedInputs } from "./inputs.ts";
@@ -22,6 +23,7 @@ export interface Runnable {
   readonly decoder: boolean;
   readonly config: ModelConfig;
   readonly network: Network;
+  readonly weights: WeightTree;
 }
 
 /** What changes the attention scores in every layer; the position's come with tensors, which the caller frees. */
@@ -151,9 +153,11 @@ export function forward(model: Runnable, given: ModelInputs, options: ForwardOpt
   const positions = positionsOf(model, inputs, options);
   const lengths = rowLengths(inputs);
   const hiddenStates: Tensor[] = [];
+  let last: Tensor | undefined;
   const maps = new Map<number, Tensor>();
   const request = mapRequest(model, options, maps);
 
+  model.weights.pack();
   const computed = tf.tidy(() => {
     const { onQueryKey } = network.position;
     const context: LayerContext = {
@@ -170,6 +174,8 @@ export function forward(model: Runnable, given: ModelInputs, options: ForwardOpt
     const tokenTypes = tf.tensor2d(inputs.tokenTypes, [batch, length], "int32");
     const { lastHiddenState, toLogits, ...heads } = network.run({ ids, tokenTypes }, context, (hidden) => {
       if (options.hiddenStates) hiddenStates.push(hidden);
+      else if (last !== hidden) last?.dispose();
+      last = hidden;
     });
     return {
       lastHiddenState,

@@ -100,6 +100,71 @@ describe.each(["cpu", "wasm"] as const)("fused operations on %s", (backend) => {
     },
   );
 
+  it.each(families.map((family) => [family.family, family] as const))(
+    "%s packs the weights that it has before a pass takes memory, once",
+    async (_, family) => {
+      const model = family(options, createWeights({ seed: 1 })) as Model;
+      const packed = (): number => activeBackend()!.memory().packed ?? 0;
+      model.weights.pack();
+      expect([...model.weights.all.values()].some(({ filled }) => filled)).toBe(false);
+      model.weights.dispose();
+
+      const filled = family(options, createWeights({ seed: 1 })) as Model;
+      valuesOf(filled);
+      const { value, gradients } = differentiate(() => {
+        filled.weights.pack();
+        return filled.forward(inputs, { logits: "none" }).lastHiddenState;
+      }, filled.parameters);
+      tf.dispose([value, ...gradients.filter((gradient) => gradient !== null)]);
+      expect(packed()).toBe(0);
+      const { packing } = activeBackend()!;
+      const pack = packing && vi.spyOn(packing, "pack");
+      const held = tf.memory().numTensors;
+      const alive: number[] = [];
+      pack?.mockImplementation((...call) => {
+        alive.push(tf.memory().numTensors);
+        pack.mockRestore();
+        return packing!.pack(...call);
+      });
+      await hidden(filled);
+      pack?.mockRestore();
+      // The first of them, beside which what is joined may lie.
+      expect(alive.length).toBe(packs ? 1 : 0);
+      expect(Math.max(held, ...alive)).toBeLessThanOrEqual(held + 1);
+
+      const ahead = packed();
+      expect(ahead > 0).toBe(packs);
+      valuesOf(filled);
+      filled.weights.pack();
+      expect(packed(), "weights that were read since").toBe(0);
+      filled.dispose();
+    },
+  );
+
+  it.each(families.map((family) => [family.family, family] as const))(
+    "%s takes no more memory at a time with more layers",
+    async (_, family) => {
+      /** Bytes of the pass alone, at its peak. */
+      const peak = async (layers: number, more: ForwardOptions = {}): Promise<number> => {
+        const model = family({ ...options, layers, maxLength: 64 }, createWeights({ seed: 1 })) as Model;
+        const pass = (): void =>
+          model
+            .forward({ ids: [Array.from({ length: 64 }, () => 3)] }, { logits: "none", ...more })
+            .dispose();
+        pass();
+        const { numBytes } = tf.memory();
+        const { peakBytes } = await tf.profile(pass);
+        model.dispose();
+        return peakBytes - numBytes;
+      };
+      const state = 4 * 64 * options.width;
+      expect(await peak(2)).toBe(await peak(6));
+      expect(await peak(2, { hiddenStates: true })).toBe((await peak(6, { hiddenStates: true })) - 4 * state);
+      // Wider by four inside: the layer's input, what its attention gave, what is inside and comes out, and its norm.
+      if (packs) expect(await peak(2)).toBeLessThan(9 * state);
+    },
+  );
+
   it("bert computes with a projection that was changed alone", async () => {
     const [one, two] = [1, 2].map(() => bert(options, createWeights({ seed: 1 })) as Model) as [Model, Model];
     const name = "encoder.layer.0.attention.self.key";

@@ -122,7 +122,7 @@ export interface SaveOptions {
 /** A network as a definition gives it. */
 export interface Network {
   readonly position: BuiltPosition;
-  /** Runs the layers. `keep` takes each hidden state in turn. */
+  /** Runs the layers. `keep` takes each hidden state when the one before is not needed any more: that may be freed. */
   run(inputs: NetworkInputs, context: LayerContext, keep: (hidden: Tensor) => void): NetworkOutput;
   /** Positions when the caller gives none, for models that count their own way. */
   positions?(inputs: PreparedInputs): Int32Array;

@@ -149,10 +149,12 @@ export function selfAttention(
     ...dropoutOf(rate, `${weights.path}.dropout`, context),
   });
   const counts = [heads, keyHeads, keyHeads];
-  const headsOf = (x: Tensor, { turn }: LayerContext): Pick<AttentionCall, "q" | "k" | "v"> => {
-    const [q, k, v] = project(x).map((part, i) => splitHeads({ ...part, heads: counts[i]!, headWidth }));
-    return { q: turn ? turn(q!) : q!, k: turn ? turn(k!) : k!, v: v! };
-  };
+  /** The projections are freed: three times the width, beside as much for the heads. */
+  const headsOf = (x: Tensor, { turn }: LayerContext): Pick<AttentionCall, "q" | "k" | "v"> =>
+    tf.tidy(() => {
+      const [q, k, v] = project(x).map((part, i) => splitHeads({ ...part, heads: counts[i]!, headWidth }));
+      return { q: turn ? turn(q!) : q!, k: turn ? turn(k!) : k!, v: v! };
+    });
 
   if (attention.kind === "mechanism") {
     const { name, capabilities } = attention;

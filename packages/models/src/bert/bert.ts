@@ -1,4 +1,5 @@
 /** BERT: https://arxiv.org/abs/1810.04805. Shapes: B batch, L length, D width. */
+import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { reshape, residual, slice } from "@heddle/core";
 import type { Weights } from "@heddle/core";
@@ -46,12 +47,13 @@ export function bertLayer(weights: Weights, config: BertLayerConfig, layer: numb
     dropoutOf(dropout, `${weights.path}.${name}`, context);
 
   // Post-norm: normalise after the residual, unlike GPT.
-  return inScope((x, context) => {
-    const projected = project(attend(x, context), drop("attention.output.dropout", context));
-    const attended = normBetween(projected, { residual: x });
-    const transformed = down(up(attended, { activation }), drop("output.dropout", context));
-    return normAfter(transformed, { residual: attended });
-  });
+  const attended = inScope((x, context) =>
+    normBetween(project(attend(x, context), drop("attention.output.dropout", context)), { residual: x }),
+  );
+  const transformed = inScope((x, context) =>
+    normAfter(down(up(x, { activation }), drop("output.dropout", context)), { residual: x }),
+  );
+  return inScope((x, context) => transformed(attended(x, context), context));
 }
 
 function bertNetwork(weights: Weights, config: BertConfig): Network {
@@ -77,9 +79,11 @@ function bertNetwork(weights: Weights, config: BertConfig): Network {
   return {
     position,
     run({ ids, tokenTypes: segments }, context, keep) {
-      const embedded = residual(words(ids), types(segments));
-      const placed = position.onEmbedding?.(embedded, context.positions) ?? embedded;
-      let x = dropoutAt(norm(placed), dropout, "embeddings.dropout", context);
+      let x = tf.tidy(() => {
+        const embedded = residual(words(ids), types(segments));
+        const placed = position.onEmbedding?.(embedded, context.positions) ?? embedded;
+        return dropoutAt(norm(placed), dropout, "embeddings.dropout", context);
+      });
       keep(x);
       for (const layer of stack) {
         x = layer(x, context);

@@ -1,4 +1,5 @@
 /** GPT-2: https://openai.com/research/better-language-models, after https://arxiv.org/abs/1706.03762. Shapes: B batch, L length, D width. */
+import * as tf from "@tensorflow/tfjs-core";
 import { normal } from "@heddle/core";
 import type { Weights } from "@heddle/core";
 import { dropoutAt, dropoutOf, embedding, feedForward, layerNorm, selfAttention } from "@heddle/nn";
@@ -47,13 +48,13 @@ function gptBlock(weights: Weights, config: GptConfig, layer: number): Layer {
     dropoutOf(dropout, `${weights.path}.${name}`, context);
 
   // Pre-norm: normalise before each sublayer, unlike BERT.
-  return inScope((x, context) => {
-    const attended = project(attend(normBefore(x), context), {
-      ...drop("attn.resid_dropout", context),
-      residual: x,
-    });
-    return transform(normBetween(attended), { ...drop("mlp.dropout", context), residual: attended });
-  });
+  const attended = inScope((x, context) =>
+    project(attend(normBefore(x), context), { ...drop("attn.resid_dropout", context), residual: x }),
+  );
+  const transformed = inScope((x, context) =>
+    transform(normBetween(x), { ...drop("mlp.dropout", context), residual: x }),
+  );
+  return inScope((x, context) => transformed(attended(x, context), context));
 }
 
 function gptNetwork(weights: Weights, config: GptConfig): Network {
@@ -69,9 +70,11 @@ function gptNetwork(weights: Weights, config: GptConfig): Network {
   return {
     position,
     run({ ids }, context, keep) {
-      const embedded = tokens(ids);
-      const placed = position.onEmbedding?.(embedded, context.positions) ?? embedded;
-      let x = dropoutAt(placed, embeddingDropout, "drop", context);
+      let x = tf.tidy(() => {
+        const embedded = tokens(ids);
+        const placed = position.onEmbedding?.(embedded, context.positions) ?? embedded;
+        return dropoutAt(placed, embeddingDropout, "drop", context);
+      });
       // As in Hugging Face, the last hidden state is the one after the final norm.
       for (const block of blocks) {
         keep(x);

@@ -1,5 +1,6 @@
 /** Longformer: https://arxiv.org/abs/2004.05150, an encoder in RoBERTa's form. Shapes: B batch, L length, D width. */
 import { reshape, residual, slice } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import type { Weights } from "@heddle/core";
 import { dropoutAt, embedding, layerNorm } from "@heddle/nn";
@@ -65,9 +66,11 @@ function longformerNetwork(weights: Weights, config: LongformerConfig): Network 
     position,
     positions: (inputs) => positionsFrom(inputs, padId),
     run({ ids, tokenTypes: segments }, context, keep) {
-      const embedded = residual(words(ids), types(segments));
-      const placed = position.onEmbedding?.(embedded, context.positions) ?? embedded;
-      let x = dropoutAt(norm(placed), dropout, "embeddings.dropout", context);
+      let x = tf.tidy(() => {
+        const embedded = residual(words(ids), types(segments));
+        const placed = position.onEmbedding?.(embedded, context.positions) ?? embedded;
+        return dropoutAt(norm(placed), dropout, "embeddings.dropout", context);
+      });
       keep(x);
       for (const layer of stack) {
         x = layer(x, context);
