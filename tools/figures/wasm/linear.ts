@@ -23,13 +23,19 @@ export default function linearFigure(context: FigureContext): Promise<Figure[]> 
     ] as const) {
       const figure = `linear ${rows}x${into}x${out}`;
       const spec = { kind: "linear", rows, widths: [into, out] } as const;
-      // One pass at a time, since onnxruntime-web becomes several times slower when it runs without a pause.
-      const runtimes = await field.race(figure, spec, { who: Object.keys(againstRuntimes(1)), repeats: 21 });
+      // Some passes one after the other, as layers follow each other, then a pause: all are at their best so. After
+      // seconds without one onnxruntime-web became several times slower, which is not what we mean to measure.
+      const runtimes = await field.race(figure, spec, {
+        who: Object.keys(againstRuntimes(1)),
+        repeats: 21,
+        passes: rows > 200 ? 2 : 16,
+      });
       const against = (ours: string, theirs: string, atLeast?: number): Figure =>
         ratioFigure(runtimes, { figure, ours, theirs, ...(atLeast !== undefined && { atLeast }) });
       figures.push(against(WIDE, WEB, 3.3), against(WIDE, NATIVE, 0.9), against(NARROW, WEB, 1.7));
       figures.push(against(WIDE, TORCH));
-      const passes = rows > 200 ? 4 : 32;
+      // Long enough that waking threads does not count.
+      const passes = rows > 200 ? 12 : 160;
       const own = await field.race(figure, spec, { who: [...Object.keys(alone), PEAK], repeats: 21, passes });
       figures.push(
         rateFigure(own, {
