@@ -104,7 +104,12 @@ export function sampleResults({ x, weight, bias, attention, ids }: SampleCalls):
     ...both(crossEntropyWasm, { logits: rows, labels: new Int32Array(rows.shape[0]!).fill(5) }),
     ...(adamwWasm.forward(adamwSample(weight), { differentiating: false }).output as Tensor[]),
     ...activations.flatMap((kind) => [activate(kind, weight), activate(kind, weight, weight)]),
-    ...attention.flatMap((call) => [...both(attentionWasm, call), ...both(attentionMapsWasm, call, false)]),
+    ...attention.flatMap((call) => [
+      ...both(attentionWasm, call),
+      // Few queries take another way where no gradient follows.
+      ...both(attentionWasm, call, false),
+      ...both(attentionMapsWasm, call, false),
+    ]),
   ];
 }
 
