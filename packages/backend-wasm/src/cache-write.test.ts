@@ -8,8 +8,7 @@ import { wasm } from "./wasm.ts";
 
 it("cacheWrite takes rows of another backend, which grow the heap", async () => {
   const first = await startBackend(await backendStarter("cpu"));
-  const rows = tf.fill<tf.Rank.R4>([1, 2, 2 ** 16, 32], 3);
-  rows.dataSync();
+  const rows = tf.tensor4d(new Float32Array(2 ** 22).fill(3), [1, 2, 2 ** 16, 32]);
   const backend = await startBackend(wasm({ threads: 1 }));
   const cache = createKeyValueCache({ layers: 1, capacity: 2 ** 16 + 1 });
   const { k } = cache.layer(0).append(rows, rows);

@@ -141,7 +141,7 @@ describe.each(wasmVariants)("linear on wasm %j", (options) => {
       [4, 0],
     ] as const) {
       const [x, weight] = [tf.ones([3, into]), tf.ones(layout === "linear" ? [out, into] : [into, out])];
-      const bias = tf.fill([out], 5);
+      const bias = tf.tensor1d(new Float32Array(out).fill(5));
       const inputs = [x, weight, bias];
       const { value, gradients } = differentiate(() => linear({ x, weight, bias, layout }), inputs);
       expect([...value.dataSync()]).toEqual(Array.from({ length: 3 * out }, () => 5));
