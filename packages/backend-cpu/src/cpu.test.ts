@@ -24,6 +24,11 @@ describe("cpu", () => {
     );
   });
 
+  it("refuses kernels that are none", () => {
+    // @ts-expect-error One kernel is no list.
+    expect(() => cpu({ kernels: {} })).toThrow("cpu: kernels must be a list of kernels, got {}");
+  });
+
   it("prints nothing", async () => {
     const warn = vi.spyOn(console, "warn");
     await startBackend(cpu());

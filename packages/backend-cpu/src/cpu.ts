@@ -1,4 +1,4 @@
-import { checkFields } from "@heddle/core";
+import { checkFields, checkKernels } from "@heddle/core";
 import type { AnyKernel, BackendStarter } from "@heddle/core";
 import { cacheWriteCpu } from "./cache-write.ts";
 
@@ -12,6 +12,7 @@ export interface CpuOptions {
 export function cpu(options: CpuOptions = {}): BackendStarter {
   checkFields("cpu: options", options, ["kernels"]);
   const { kernels = [] } = options;
+  checkKernels("cpu: kernels", kernels);
   return {
     name: "cpu",
     async start() {

@@ -11,10 +11,13 @@ typedef struct {
   float *sums; /* [QUERIES, e to a multiple of 16] */
   float *most, *total, *shrink; /* [QUERIES]: greatest score so far, sum of exponentials, factor for earlier sums */
   float *query; /* [d]: one scaled query */
-  float *v;     /* [key_tiles, KEYS, e to a multiple of 16], where e is no multiple of the tile's columns */
+  float *v;     /* [key_tiles, KEYS, e to a multiple of 16], where they are padded */
   int *packed;  /* [key_tiles]: whether a range of keys is in scorer.k and v */
   float *dropout; /* [QUERIES, KEYS] */
 } Own;
+
+/* Whether values are copied into rows of whole tiles; those of a few queries are read where they lie. */
+INLINE int pads_values(const AttentionTask *t) { return t->packs_keys && t->e % t->columns; }
 
 INLINE Own take_own(const AttentionTask *t, float **at) {
   Own own;
@@ -24,7 +27,7 @@ INLINE Own take_own(const AttentionTask *t, float **at) {
   own.total = take(at, QUERIES);
   own.shrink = take(at, QUERIES);
   own.query = take(at, t->d);
-  own.v = take(at, t->e % t->columns ? (long)t->key_tiles * KEYS * padded(t->e) : 0);
+  own.v = take(at, pads_values(t) ? (long)t->key_tiles * KEYS * padded(t->e) : 0);
   own.packed = (int *)take(at, t->key_tiles);
   own.dropout = take(at, t->dropout_limit ? QUERIES * KEYS : 0);
   return own;
@@ -36,7 +39,7 @@ INLINE void pack_once(const AttentionTask *t, const Own *own, int number, Range 
   own->packed[number] = 1;
   long first = (long)number * KEYS;
   if (t->packs_keys) pack_range(t, k, keys, t->d, t->scale, own->scorer.k + first * t->d);
-  if (t->e % t->columns) gather(v, keys, t->e, own->v + first * padded(t->e));
+  if (pads_values(t)) gather(v, keys, t->e, own->v + first * padded(t->e));
 }
 
 /* Scores of one query with the keys of a range; those behind the last are 0. Keys are read one after the other, as they
@@ -155,7 +158,7 @@ INLINE void add_values(const AttentionTask *t, const Own *own, int rows, const f
 INLINE void attend(const AttentionTask *t, const Plan *plan, int part, const Own *own, int number, int batch,
                    int head) {
   Range queries = plan->queries[number];
-  int rows = queries.count, width = padded(t->e), pads = t->e % t->columns;
+  int rows = queries.count, width = padded(t->e), pads = pads_values(t);
   long row = ((long)batch * t->heads + head) * t->queries + queries.start;
   long key_row = ((long)batch * t->key_heads + head * t->key_heads / t->heads) * t->capacity;
   const float *q = t->q + row * t->d, *k = t->k + key_row * t->d, *v = t->v + key_row * t->e;

@@ -80,7 +80,8 @@ export function runAttention(
   const [, keyHeads, capacity, valueWidth] = v.shape as [number, number, number, number];
   const shape = maskShapeOf(call);
   const plan = planOf(owner, call.pattern, shape);
-  const left = stats ?? (plan.hasParts ? owner.output([batch, heads, queries, 2]) : undefined);
+  const passesOn = kernelName === "attention" && plan.hasParts;
+  const left = stats ?? (passesOn ? owner.output([batch, heads, queries, 2]) : undefined);
   const modifiers = placeModifiers(owner, call, shape, gradients);
   try {
     owner.run(kernelName, [

@@ -108,6 +108,17 @@ describe("attention on wasm", () => {
     expect(compiled).not.toHaveBeenCalled();
   });
 
+  it("reads keys and values of a cache where they lie, in heads of any width", () => {
+    const [length, width] = [4096, 21];
+    withCall((call) => {
+      const { scratch } = machine();
+      const cached = tf.ones<tf.Rank.R4>([1, 1, length, width]);
+      const q = tf.ones<tf.Rank.R4>([1, 1, 3, width]);
+      attention({ ...call, q, k: cached, v: cached });
+      expect(machine().scratch - scratch).toBeLessThan(4 * length * width);
+    });
+  });
+
   it("frees what it took of the heap when a pass fails", () => {
     const twice = modifier("twice", {}, score.times(2));
     withCall(

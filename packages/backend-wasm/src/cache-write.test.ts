@@ -1,9 +1,25 @@
 import { cacheWriteOperation, createKeyValueCache } from "@heddle/attention";
-import { cacheWriteCases, testKernel, useBackend } from "@heddle/conformance";
-import { explain } from "@heddle/core";
+import { backendStarter, cacheWriteCases, testKernel, useBackend } from "@heddle/conformance";
+import { explain, startBackend } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { cacheWriteWasm } from "./cache-write.ts";
+import { wasm } from "./wasm.ts";
+
+it("cacheWrite takes rows of another backend, which grow the heap", async () => {
+  const first = await startBackend(await backendStarter("cpu"));
+  const rows = tf.tensor4d(new Float32Array(2 ** 22).fill(3), [1, 2, 2 ** 16, 32]);
+  const backend = await startBackend(wasm({ threads: 1 }));
+  const cache = createKeyValueCache({ layers: 1, capacity: 2 ** 16 + 1 });
+  const { k } = cache.layer(0).append(rows, rows);
+  const values = tf.tidy(() => tf.sum(k, [2, 3]).dataSync());
+  expect([...values]).toEqual([3 * 2 ** 21, 3 * 2 ** 21]);
+  rows.dispose();
+  cache.dispose();
+  expect(backend.memory().tensors).toBe(0);
+  await backend.dispose();
+  await first.dispose();
+});
 
 describe("cacheWrite on wasm", () => {
   useBackend("wasm");

@@ -1,4 +1,5 @@
 import {
+  backendStarter,
   drawParameter,
   embeddingCases,
   expectGradients,
@@ -6,11 +7,29 @@ import {
   useBackend,
   wasmVariants,
 } from "@heddle/conformance";
-import { embedding, embeddingOperation } from "@heddle/core";
+import { embedding, embeddingOperation, startBackend } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { embeddingWasm } from "./embedding.ts";
 import { wasm } from "./wasm.ts";
+
+it.each([1, 2])(
+  "embedding takes ids of another backend, which grow the heap: %i threads",
+  async (threads) => {
+    const first = await startBackend(await backendStarter("cpu"));
+    const ids = tf.tensor1d(new Int32Array(2 ** 23).fill(1), "int32");
+    const backend = await startBackend(wasm({ threads }));
+    const table = tf.tensor2d([[3], [5]]);
+    const { heap } = backend.memory();
+    const rows = embedding(table, ids);
+    expect(backend.memory().heap).toBeGreaterThan(heap!);
+    expect(rows.dataSync().every((value) => value === 5)).toBe(true);
+    tf.dispose([ids, table, rows]);
+    expect(backend.memory().tensors).toBe(0);
+    await backend.dispose();
+    await first.dispose();
+  },
+);
 
 describe.each(wasmVariants)("embedding on wasm %j", (options) => {
   useBackend(wasm(options));

@@ -6,7 +6,9 @@ import { machine } from "./machine.ts";
 /** Refuses ids that the table has no row for: the kernels would read and write beside it. */
 function checkIds(ids: Tensor, rows: number): void {
   const { address, memory } = machine();
-  const values = new Int32Array(memory.buffer, address(ids), ids.size);
+  // The address first: bringing ids from another backend may grow the heap, which would detach its buffer.
+  const place = address(ids);
+  const values = new Int32Array(memory.buffer, place, ids.size);
   for (const id of values) if (id < 0 || id >= rows) reject("embedding: ids", `be from 0 to ${rows - 1}`, id);
 }
 

@@ -1,7 +1,8 @@
 /** What every kernel does to the heap: nothing stays behind, and it works wherever the tensors are. */
-import { kernelRuns } from "@heddle/conformance";
+import { attention, attentionMaps, causal, dilated, full, pattern, softCap } from "@heddle/attention";
+import { drawn, kernelRuns } from "@heddle/conformance";
 import type { KernelRun } from "@heddle/conformance";
-import { activeBackend, startBackend } from "@heddle/core";
+import { activeBackend, differentiate, startBackend } from "@heddle/core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, describe, expect, it, vi } from "vitest";
@@ -48,6 +49,14 @@ function fillTo2GB(): void {
   for (let bytes = 2 ** 28; bytes >= 16; bytes /= 2) while (allocate(bytes) < 2 ** 31);
 }
 
+/** Pairs in no order, so that almost every tile has a mask of its own. */
+const scattered = pattern(
+  "scattered",
+  {},
+  ({ query, key }) => query.times(query).plus(key.times(key)).modulo(7).isLess(3),
+  { greatestLength: 4000 },
+);
+
 describe("the heap", () => {
   afterEach(async () => {
     vi.restoreAllMocks();
@@ -75,20 +84,54 @@ describe("the heap", () => {
     60_000,
   );
 
-  it("may lie past 2 GB", async () => {
-    const first = await startBackend(wasm({ threads: 1 }));
-    const expected = kernelRuns.map(bitsOf);
-    await first.dispose();
-    await startBackend(wasm({ threads: 1 }));
-    fillTo2GB();
-    const { output, address } = machine();
-    let least = Infinity;
-    vi.spyOn(machine(), "output").mockImplementation((shape) => {
-      const tensor = output(shape);
-      if (tensor.size > 0) least = Math.min(least, address(tensor));
-      return tensor;
-    });
-    kernelRuns.forEach((run, i) => expect(bitsOf(run), run.name).toEqual(expected[i]));
-    expect(least).toBeGreaterThan(2 ** 31);
-  }, 60_000);
+  it.each([full(), causal(), dilated({ window: { before: 300 }, dilation: 2 }), scattered])(
+    "takes for attention nothing of the size of queries by keys: $name",
+    async (each) => {
+      const backend = await startBackend(wasm({ threads: 1 }));
+      const run = (length: number): void => {
+        const [q, k, v] = ["q", "k", "v"].map((path) => drawn(path, [1, 1, length, 4])) as [
+          tf.Tensor,
+          tf.Tensor,
+          tf.Tensor,
+        ];
+        const call = { q, k, v, pattern: each, modifiers: [softCap({ cap: 3 })] };
+        const map = attentionMaps(call, { rows: [length - 1] });
+        const { value, gradients } = differentiate(() => attention(call), [q, k, v]);
+        tf.dispose([q, k, v, map, value, ...gradients.map((gradient) => gradient!)]);
+      };
+      // Kernels are chosen, and the module of the modifier is made.
+      run(2);
+      const { scratch } = backend.memory();
+      const module = (tf.backend() as BackendWasm).wasm as unknown as Allocator;
+      const malloc = vi.spyOn(module, "_malloc");
+      const length = 2000;
+      run(length);
+      const ofTensors = malloc.mock.calls.reduce((sum, [bytes]) => sum + bytes, 0);
+      expect(ofTensors).toBeGreaterThan(7 * 4 * 4 * length);
+      // Not even a byte for each pair, all that was taken together.
+      expect(ofTensors + backend.memory().scratch! - scratch!).toBeLessThan(length ** 2);
+    },
+  );
+
+  it.each([1, 3])(
+    "may lie past 2 GB, for %i threads",
+    async (threads) => {
+      // Tiles of narrow code have the same columns, in which weights are packed.
+      const first = await startBackend(wasm({ threads: 1, wide: false }));
+      const expected = kernelRuns.map(bitsOf);
+      await first.dispose();
+      await startBackend(wasm({ threads, wide: false }));
+      fillTo2GB();
+      const { output, address } = machine();
+      let least = Infinity;
+      vi.spyOn(machine(), "output").mockImplementation((shape) => {
+        const tensor = output(shape);
+        if (tensor.size > 0) least = Math.min(least, address(tensor));
+        return tensor;
+      });
+      kernelRuns.forEach((run, i) => expect(bitsOf(run), run.name).toEqual(expected[i]));
+      expect(least).toBeGreaterThan(2 ** 31);
+    },
+    60_000,
+  );
 });

@@ -135,6 +135,24 @@ describe.each(wasmVariants)("linear on wasm %j", (options) => {
     tf.dispose([x, weight, value, gradients[0]!]);
   });
 
+  it.each(["linear", "conv1d"] as const)("has gradients where a width is 0: %s", (layout) => {
+    for (const [into, out] of [
+      [0, 4],
+      [4, 0],
+    ] as const) {
+      const [x, weight] = [tf.ones([3, into]), tf.ones(layout === "linear" ? [out, into] : [into, out])];
+      const bias = tf.tensor1d(new Float32Array(out).fill(5));
+      const inputs = [x, weight, bias];
+      const { value, gradients } = differentiate(() => linear({ x, weight, bias, layout }), inputs);
+      expect([...value.dataSync()]).toEqual(Array.from({ length: 3 * out }, () => 5));
+      expect(gradients.map((gradient) => gradient!.shape)).toEqual(inputs.map(({ shape }) => shape));
+      expect([...gradients[0]!.dataSync()]).toEqual(Array.from({ length: 3 * into }, () => 0));
+      expect([...gradients[2]!.dataSync()]).toEqual(Array.from({ length: out }, () => 3));
+      tf.dispose([...inputs, value, ...gradients.map((gradient) => gradient!)]);
+      expect(activeBackend()!.memory().bytes).toBe(0);
+    }
+  });
+
   it("unpacks a layer's weight where another backend is active", async () => {
     const weights = createWeights({ seed: 3 });
     const layer = weights.linear("a", { in: 24, out: 40 });

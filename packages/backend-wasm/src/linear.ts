@@ -1,4 +1,4 @@
-import { kernel, linearOperation } from "@heddle/core";
+import { kernel, linearOperation, rowsOf } from "@heddle/core";
 import type { Activation, Kernel, LinearCall, MatrixLayout, PackedMatrix, Packing } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
@@ -59,7 +59,7 @@ function product({ x, weight, layout, bias, activation, residual }: Product): Te
     bias ? address(bias) : 0,
     residual ? address(residual) : 0,
     address(y),
-    y.size / sizes[1],
+    rowsOf(x.shape),
     ...sizes,
     isPacked ? 1 : 0,
     activation ? activationCodes[activation] : 0,
@@ -71,8 +71,7 @@ function product({ x, weight, layout, bias, activation, residual }: Product): Te
 
 /** x as a matrix over its last dimension, transposed: [N, rows]. */
 function turned(x: Tensor): Tensor {
-  const columns = x.shape.at(-1)!;
-  const rows = x.size / columns;
+  const [rows, columns] = [rowsOf(x.shape), x.shape.at(-1)!];
   return transposed(x, { batch: 1, rows, shape: [columns, rows] });
 }
 
@@ -99,7 +98,7 @@ export const linearWasm: Kernel<LinearCall> = kernel(linearOperation, {
       x: () => product({ x: d, weight: plain, layout: layout === "linear" ? "conv1d" : "linear" }),
       weight: () => {
         const [left, right] = layout === "linear" ? [d, x] : [x, d];
-        const matrix = tf.reshape(right, [-1, right.shape.at(-1)!]);
+        const matrix = tf.reshape(right, [rowsOf(right.shape), right.shape.at(-1)!]);
         return product({ x: turned(left), weight: matrix, layout: "conv1d" });
       },
       bias: () => columnSums(d),

@@ -7,8 +7,16 @@ import {
   useBackend,
   wasmVariants,
 } from "@heddle/conformance";
-import { layerNorm, layerNormOperation, rmsNorm, rmsNormOperation } from "@heddle/core";
-import { describe, it } from "vitest";
+import {
+  activeBackend,
+  differentiate,
+  layerNorm,
+  layerNormOperation,
+  rmsNorm,
+  rmsNormOperation,
+} from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import { describe, expect, it } from "vitest";
 import { layerNormWasm, rmsNormWasm } from "./norms.ts";
 import { wasm } from "./wasm.ts";
 
@@ -32,5 +40,16 @@ describe.each(wasmVariants)("norms on wasm %j", (options) => {
     await expectGradients(() => rmsNorm(both()), [residual, weight]);
     await expectGradients(() => rmsNorm({ ...call(), residual: x.tensor() }), [x, weight]);
     for (const parameter of [x, residual, weight, bias]) parameter.dispose();
+  });
+
+  it("have gradients where rows are empty, and their bytes are counted", () => {
+    const [x, weight] = [tf.ones([3, 0]), tf.ones([0])];
+    for (const norm of [() => layerNorm({ x, weight, bias: weight }), () => rmsNorm({ x, weight })]) {
+      const { value, gradients } = differentiate(norm, [x, weight]);
+      expect([value, ...gradients].map((tensor) => tensor!.shape)).toEqual([[3, 0], [3, 0], [0]]);
+      tf.dispose([value, ...gradients.map((gradient) => gradient!)]);
+      expect(activeBackend()!.memory().bytes).toBe(0);
+    }
+    tf.dispose([x, weight]);
   });
 });

@@ -1,4 +1,4 @@
-import { kernel, layerNormOperation, rmsNormOperation, sharedGradient } from "@heddle/core";
+import { kernel, layerNormOperation, rmsNormOperation, rowsOf, sharedGradient } from "@heddle/core";
 import type { GradientContext, Kernel, KernelResult, LayerNormCall, RmsNormCall } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { float, machine } from "./machine.ts";
@@ -27,7 +27,7 @@ function normalise(
 ): KernelResult {
   const { address, output, run } = machine();
   const width = x.shape.at(-1)!;
-  const rows = x.size / width;
+  const rows = rowsOf(x.shape);
   const y = output(x.shape);
   // The sum of x and residual becomes y where it stands, unless it is saved.
   const given = residual ? (differentiating ? output(x.shape) : y) : x;
@@ -54,7 +54,7 @@ function normGradients(
   centred: boolean,
 ): { x(): Tensor; residual(): Tensor; weight(): Tensor } {
   const width = x.shape.at(-1)!;
-  const rows = x.size / width;
+  const rows = rowsOf(x.shape);
   const fill = (name: "norm_dx" | "norm_dweight", result: Tensor): Tensor => {
     const { address, run } = machine();
     const [statistics, given] = saved as [Tensor, Tensor];

@@ -316,6 +316,10 @@ describe("wasm with threads", () => {
     vi.unstubAllGlobals();
     const other = await startBackend(wasm({ threads: 2, worker: "/nowhere.mjs" }));
     expect(other.description).toMatch(/1 thread \(a worker did not start: Cannot find module/);
+    // @ts-expect-error A function that gives no worker.
+    await expect(startPool(2, () => undefined)).rejects.toThrow(
+      "a worker did not start: the option worker must give a worker, got undefined",
+    );
     const x = tf.ones([2, 2]);
     expect([...linear({ x, weight: x }).dataSync()]).toEqual([2, 2, 2, 2]);
     x.dispose();

@@ -1,5 +1,5 @@
 /** Threads that share out the units of a kernel's task. */
-import { HeddleError } from "@heddle/core";
+import { HeddleError, show } from "@heddle/core";
 import { builtin } from "./builtin.ts";
 import { places, workForPool } from "./pool-worker.ts";
 import type { PoolMessage, PoolWorker } from "./pool-worker.ts";
@@ -129,6 +129,8 @@ export async function startPool(threads: number, source?: WorkerSource): Promise
   const started = await Promise.allSettled(
     Array.from({ length: threads - 1 }, async () => {
       const worker = await start();
+      if (typeof worker?.postMessage !== "function" || typeof worker.terminate !== "function")
+        throw new Error(`the option worker must give a worker, got ${show(worker)}`);
       return ready(worker, silent).then(
         () => worker,
         (error: unknown) => {

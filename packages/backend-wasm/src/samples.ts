@@ -1,5 +1,5 @@
 /** Small calls of every kernel: to warm them, to compare two builds, to choose a tile. */
-import { causal, full } from "@heddle/attention";
+import { causal, full, softCap } from "@heddle/attention";
 import type { AttentionCall } from "@heddle/attention";
 import { activations, randomStream } from "@heddle/core";
 import type { AdamWCall, Kernel } from "@heddle/core";
@@ -31,6 +31,9 @@ function both<C>(kernel: Kernel<C>, call: C, differentiating = true): Tensor[] {
   return [output, ...Object.values(gradients).map((gradient) => gradient())];
 }
 
+/** One for all samples: a module is emitted for each. */
+const CAP = softCap({ cap: 2 });
+
 /** What the samples are made of. */
 export interface SampleCalls {
   readonly x: readonly Tensor[];
@@ -57,7 +60,11 @@ export function sampleInputs(): { readonly calls: SampleCalls; dispose(): void }
     weight: drawn("weight", 64, 64),
     bias: drawn("bias", 64),
     many: drawn("many", 32, 1024),
-    attention: [call(70, 70, "a"), call(1, 70, "b")],
+    attention: [
+      call(70, 70, "a"),
+      call(1, 70, "b"),
+      { ...call(9, 9, "c"), modifiers: [CAP], dropout: { rate: 0.5, address: { seed: 1 } } },
+    ],
     ids: tf.tensor1d([3, 60, 3], "int32"),
   };
   const { x, weight, bias, many, attention, ids } = calls;
@@ -84,6 +91,7 @@ const adamwSample = (weight: Tensor): AdamWCall => ({
 export function sampleResults({ x, weight, bias, many, attention, ids }: SampleCalls): Tensor[] {
   const [rows] = x as [Tensor];
   const { q } = attention[0]!;
+  const labels = new Int32Array(rows.shape[0]!).fill(5);
   const packed = { kind: "packed", packing: panels, layout: "linear", shape: weight.shape } as const;
   const values = panels.pack(weight, "linear");
   return [
@@ -104,10 +112,15 @@ export function sampleResults({ x, weight, bias, many, attention, ids }: SampleC
     ...both(rotaryWasm, { x: q, positions: Int32Array.from({ length: q.shape[2]! }, (_, i) => i) }),
     ...both(transposeWasm, { x: q, order: [0, 2, 1, 3] }),
     ...both(sliceWasm, { x: q, axis: 2, begin: 1, size: 60 }),
-    ...both(crossEntropyWasm, { logits: rows, labels: new Int32Array(rows.shape[0]!).fill(5) }),
+    ...[0, 0.1].flatMap((labelSmoothing) => both(crossEntropyWasm, { logits: rows, labels, labelSmoothing })),
     ...(adamwWasm.forward(adamwSample(weight), { differentiating: false }).output as Tensor[]),
     ...activations.flatMap((kind) => [activate(kind, many), activate(kind, many, many)]),
-    ...attention.flatMap((call) => [...both(attentionWasm, call), ...both(attentionMapsWasm, call, false)]),
+    ...attention.flatMap((call) => [
+      ...both(attentionWasm, call),
+      // Few queries take another way where no gradient follows.
+      ...both(attentionWasm, call, false),
+      ...both(attentionMapsWasm, call, false),
+    ]),
   ];
 }
 

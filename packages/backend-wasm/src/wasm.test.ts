@@ -164,6 +164,11 @@ describe("wasm", () => {
     expect(() => wasm({ wasm: "" })).toThrow(`${rule}, got ""`);
     // @ts-expect-error One kernel is no list.
     expect(() => wasm({ kernels: {} })).toThrow("wasm: kernels must be a list");
+    // @ts-expect-error Nothing is no kernel.
+    expect(() => wasm({ kernels: [null] })).toThrow("wasm: kernels[0] must be made by kernel(…), got null");
+    const half = { name: "linear.mine", backend: "wasm", operation: "linear" };
+    // @ts-expect-error A kernel computes something.
+    expect(() => wasm({ kernels: [half] })).toThrow("wasm: kernels[0] must be made by kernel(…), got {");
     // @ts-expect-error A number is no worker.
     expect(() => wasm({ worker: 7 })).toThrow("wasm: worker must be a URL, a path that is not empty, or a");
     for (const threads of [0, 1.5, 65, NaN])

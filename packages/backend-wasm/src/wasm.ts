@@ -1,5 +1,5 @@
 import type { AnyKernel, BackendStarter, StartedBackend } from "@heddle/core";
-import { HeddleError, checkFields, checkInteger, checkOneOf, reject } from "@heddle/core";
+import { HeddleError, checkFields, checkInteger, checkKernels, checkOneOf, reject } from "@heddle/core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import { activationWasm } from "./activation.ts";
 import { adamwWasm } from "./adamw.ts";
@@ -178,7 +178,7 @@ async function start(options: WasmOptions): Promise<StartedBackend> {
 export function wasm(options: WasmOptions = {}): BackendStarter {
   checkFields("wasm: options", options, ["kernels", "wasm", "simd", "wide", "threads", "worker"]);
   const { kernels = [], wasm: source, simd = "auto", wide = "auto", threads = "auto", worker } = options;
-  if (!Array.isArray(kernels)) reject("wasm: kernels", "be a list", kernels);
+  checkKernels("wasm: kernels", kernels);
   checkOneOf("wasm: simd", simd, ["auto", "plain", "relaxed"]);
   checkOneOf("wasm: wide", wide, ["auto", true, false]);
   if (threads !== "auto") checkInteger("wasm: threads", threads, { min: 1, max: GREATEST_THREADS });

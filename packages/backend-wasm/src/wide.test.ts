@@ -3,6 +3,7 @@ import { activeBackend, createWeights, startBackend } from "@heddle/core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { attentionWasm } from "./attention.ts";
 import { calibrate } from "./calibrate.ts";
 import { kernelBinary } from "./instruction-set.ts";
 import { installMachine, machine } from "./machine.ts";
@@ -57,6 +58,15 @@ describe("wide", () => {
     tf.dispose([x, y]);
     weights.dispose();
     expect(backend.memory().tensors).toBe(0);
+  });
+
+  it("is compared in a step of decoding too, where keys are scored one by one", async () => {
+    await startBackend(wasm({ threads: 1, wide: false }));
+    const forward = vi.spyOn(attentionWasm, "forward");
+    bits();
+    const ways = forward.mock.calls.map(([{ q }, { differentiating }]) => [q.shape[2], differentiating]);
+    expect(ways).toContainEqual([1, false]);
+    expect(ways).toContainEqual([1, true]);
   });
 
   it("is off where its bits are others", async ({ skip }) => {

@@ -47,6 +47,8 @@ describe("webgpu refuses", () => {
     expect(() => webgpu({ sofware: true } as object)).toThrow(
       'webgpu: options must have only the fields kernels, powerPreference, device, software, got "sofware"',
     );
+    // @ts-expect-error No kernel.
+    expect(() => webgpu({ kernels: [{}] })).toThrow("webgpu: kernels[0] must be made by kernel(…), got {}");
     // @ts-expect-error Not a device.
     expect(() => webgpu({ device: {} })).toThrow("webgpu: device must be a GPUDevice, got {}");
   });

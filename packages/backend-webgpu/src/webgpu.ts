@@ -1,5 +1,5 @@
 import type { AnyKernel, BackendStarter, StartedBackend } from "@heddle/core";
-import { checkFields, checkOneOf, HeddleError, reject } from "@heddle/core";
+import { checkFields, checkKernels, checkOneOf, HeddleError, reject } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { findGpu } from "./dawn.ts";
 import { describeDevice, requestDevice } from "./device.ts";
@@ -91,7 +91,8 @@ async function start(options: WebGpuOptions): Promise<StartedBackend> {
  */
 export function webgpu(options: WebGpuOptions = {}): BackendStarter {
   checkFields("webgpu: options", options, ["kernels", "powerPreference", "device", "software"]);
-  const { powerPreference, device, software } = options;
+  const { kernels = [], powerPreference, device, software } = options;
+  checkKernels("webgpu: kernels", kernels);
   if (powerPreference !== undefined)
     checkOneOf("webgpu: powerPreference", powerPreference, ["high-performance", "low-power"]);
   if (software !== undefined) checkOneOf("webgpu: software", software, [true, false]);

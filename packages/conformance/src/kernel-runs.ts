@@ -39,8 +39,8 @@ export interface KernelRun {
   readonly name: string;
   readonly operation: string;
   /**
-   * Outputs of the active backend's first kernel, and the gradients of all inputs if it has any; what else is made in
-   * it is freed.
+   * Outputs of the active backend's first kernel; where it has gradients, also the output that it gives then, and those
+   * of all inputs. What else is made in it is freed.
    */
   run(options?: RunOptions): Tensor[];
 }
@@ -61,13 +61,17 @@ function runsOf<C, R extends Output>(
         const own = core.kernelsFor(name, tf.getBackend())[0] as Kernel<C, R>;
         const kernel = isReference ? reference : own;
         const call = scale === 1 ? make() : scaled(make(), scale);
-        const differentiating = differentiable && own.gradient !== undefined;
-        const { output, saved = [] } = kernel.forward(call, { differentiating });
-        const outputs = Array.isArray(output) ? output : [output];
-        if (!differentiating) return outputs;
-        const dy = drawn("dy", outputs[0]!.shape, { scale });
+        const outputsOf = (differentiating: boolean): [outputs: Tensor[], saved: readonly Tensor[]] => {
+          const { output, saved = [] } = kernel.forward(call, { differentiating });
+          return [Array.isArray(output) ? output : [output], saved];
+        };
+        const [outputs] = outputsOf(false);
+        if (!differentiable || !own.gradient) return outputs;
+        // A kernel may take another way where a gradient follows.
+        const [[recorded], saved] = outputsOf(true);
+        const dy = drawn("dy", recorded!.shape, { scale });
         const gradients = kernel.gradient!({ call, saved, dy });
-        return [...outputs, ...Object.keys(inputs(call)).map((input) => gradients[input]!())];
+        return [...outputs, recorded!, ...Object.keys(inputs(call)).map((input) => gradients[input]!())];
       });
   return cases
     .filter(({ supported = true }) => supported)

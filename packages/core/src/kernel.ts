@@ -1,4 +1,5 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
+import { reject } from "./errors.ts";
 import type { LazyGradients, Output } from "./tape.ts";
 
 /** What a kernel's forward pass gives. */
@@ -46,6 +47,19 @@ export interface Kernel<C, R extends Output = Tensor> {
 
 /** A kernel of some operation, as lists of kernels hold it. `never` as the call makes every kernel assignable. */
 export type AnyKernel = Kernel<never, Output>;
+
+/** Checks that a value is a list of what `kernel` makes; `where` names the option. */
+export function checkKernels(where: string, kernels: unknown): asserts kernels is readonly AnyKernel[] {
+  if (!Array.isArray(kernels)) reject(where, "be a list of kernels", kernels);
+  kernels.forEach((one: Partial<AnyKernel> | null | undefined, at) => {
+    const isMade =
+      typeof one?.operation === "string" &&
+      typeof one.backend === "string" &&
+      typeof one.unsupported === "function" &&
+      typeof one.forward === "function";
+    if (!isMade) reject(`${where}[${at}]`, "be made by kernel(…)", one);
+  });
+}
 
 const installed = new Map<string, AnyKernel[]>();
 /** The lists of single operations: every operation of a pass looks for its own. */

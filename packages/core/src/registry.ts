@@ -1,4 +1,5 @@
 import { HeddleError, reject, show } from "./errors.ts";
+import { checkKernels } from "./kernel.ts";
 import type { AnyKernel } from "./kernel.ts";
 
 /**
@@ -87,11 +88,8 @@ async function inPlace<T>(where: string, make: () => Promise<T>): Promise<T> {
 function kernelsOf(plugins: readonly Plugin[]): AnyKernel[] {
   const owners = new Map<string, string>();
   return plugins.flatMap(({ name: plugin, kernels = [] }) => {
-    if (!Array.isArray(kernels))
-      reject(`createRegistry: ${plugin}: kernels`, "be a list of kernels", kernels);
-    kernels.forEach((kernel: AnyKernel, at) => {
-      if (typeof kernel?.operation !== "string" || typeof kernel.forward !== "function")
-        reject(`createRegistry: ${plugin}: kernels[${at}]`, "be made by kernel(…)", kernel);
+    checkKernels(`createRegistry: ${plugin}: kernels`, kernels);
+    kernels.forEach((kernel: AnyKernel) => {
       const title = `${show(kernel.name)} of ${kernel.operation}`;
       const other = owners.get(title);
       if (other !== undefined) rejectTwice(`kernel ${title}`, other, plugin);
