@@ -1,5 +1,6 @@
 // Calls of random shapes, each run by the backend's kernel and by the reference.
 import { attentionOperation, softCap } from "@heddle/attention";
+import type { TokenAttributes } from "@heddle/attention";
 import {
   drawAttributes,
   drawn,
@@ -173,11 +174,17 @@ const calls: readonly ((draw: Draw) => RandomCall)[] = [
       v: drawn("v", [batch, keyHeads, keys, valueWidth]),
       pattern,
       queryOffset: keys - queries,
-      attributes: drawAttributes(batch, queries, keys),
+      attributes: withFirstToken(drawAttributes(batch, queries, keys)),
       ...(capped && { modifiers: [softCap({ cap })] }),
     }));
   },
 ];
+
+/** The first token kept and global: no pattern then allows nothing at all, which a call must not. */
+function withFirstToken(attributes: TokenAttributes): TokenAttributes {
+  for (const name of ["keep", "global"]) attributes.key![name]![0] = 1;
+  return attributes;
+}
 
 function sameBits(left: readonly ArrayLike<number>[], right: readonly ArrayLike<number>[]): boolean {
   return left.every((values, i) =>
