@@ -14,8 +14,6 @@ typedef v128_t f32x4;
 /* Unrolling a loop over k spills the accumulators. */
 #define NO_UNROLL _Pragma("clang loop unroll(disable)")
 #define UNROLL _Pragma("clang loop unroll(full)")
-/* For a loop that does little more than load and store, whose counting would take as long. */
-#define UNROLL_4 _Pragma("clang loop unroll_count(4)")
 
 /* V8 makes two neighbouring vectors one of twice the width (../src/wide.ts) only where both are loaded before either is
    stored, and the compiler moves a load behind a store that it knows to be elsewhere. Between loads and stores of a pair:

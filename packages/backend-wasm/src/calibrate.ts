@@ -4,7 +4,7 @@ import type { CalibrationInput, Candidate, Code, Tile } from "./machine.ts";
 import { productTime, sampleInputs, sampleResults } from "./samples.ts";
 import { widened } from "./wide.ts";
 
-/** Milliseconds in which V8 replaces its first, quick code by the final one: measured 30 to 60. */
+/** Milliseconds in which V8 replaces its first, quick code by the final one: 100 did not reach all activations. */
 const WARM_UP = 150;
 /** More runs than fit into that, for a clock that stands still, as those of tests do. */
 const MOST_RUNS = 300;
