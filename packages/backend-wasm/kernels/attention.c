@@ -140,9 +140,8 @@ NOINLINE void add_row(const float *exponentials, const float *v, int stride, int
 INLINE void add_values(const AttentionTask *t, const Own *own, int rows, const float *v, int stride, int count) {
   int width = padded(t->e);
   for (int i = 0; i < rows; i++) {
-    if (own->shrink[i] == 1.0f) continue;
-    f32x4 factor = SPLAT(own->shrink[i]);
-    for (int j = 0; j < width; j += 4) STORE(own->sums + i * width + j, MUL(LOAD(own->sums + i * width + j), factor));
+    float *sums = own->sums + i * width;
+    if (own->shrink[i] != 1.0f) scale_floats(sums, sums, own->shrink[i], width);
   }
   if (!t->packs_keys) {
     for (int i = 0; i < rows; i++)
@@ -174,7 +173,7 @@ INLINE void attend(const AttentionTask *t, const Plan *plan, int part, const Own
     if (stats[2 * at + 1] == 0.0f) continue;
     own->most[i] = stats[2 * at];
     own->total[i] = 1.0f / stats[2 * at + 1];
-    for (int j = 0; j < t->e; j++) own->sums[i * width + j] = o[at * t->e + j] * own->total[i];
+    scale_floats(own->sums + i * width, o + at * t->e, own->total[i], t->e);
   }
   float *scores = own->scorer.scores;
   for (int at = plan->first[number]; at < plan->first[number + 1]; at++) {
@@ -204,7 +203,7 @@ INLINE void attend(const AttentionTask *t, const Plan *plan, int part, const Own
   for (int i = 0; i < rows; i++) {
     long at = (long)i * queries.step;
     float factor = own->total[i] == 0.0f ? 0.0f : 1.0f / own->total[i];
-    for (int j = 0; j < t->e; j++) o[at * t->e + j] = own->sums[i * width + j] * factor;
+    scale_floats(o + at * t->e, own->sums + i * width, factor, t->e);
     if (!t->stats) continue;
     stats[2 * at] = own->most[i];
     stats[2 * at + 1] = factor;

@@ -126,12 +126,11 @@ INLINE void clear(float *at, long n) {
 
 /* A range of a head's keys (or values) in panels of their transpose, times a factor. */
 static void pack_range(const AttentionTask *t, const float *rows, Range keys, int width, float factor, float *to) {
-  f32x4 scale = SPLAT(factor);
   const float *from = rows + (long)keys.start * width;
   for (int first = 0; first < KEYS; first += t->columns)
     pack_columns(from + (long)first * keys.step * width, keys.step * width, width, keys.count - first, t->columns,
                  to + first * width);
-  for (int i = 0; i < KEYS * width; i += 4) STORE(to + i, MUL(LOAD(to + i), scale));
+  scale_floats(to, to, factor, KEYS * width);
 }
 
 /* Rows of a range, zeros behind their last column. */

@@ -86,6 +86,14 @@ INLINE void sum_floats(float *sum, const float *x, const float *y, long n) {
 
 INLINE void add_floats(float *to, const float *from, long n) { sum_floats(to, to, from, n); }
 
+/* The product may be where x is. */
+INLINE void scale_floats(float *product, const float *x, float factor, long n) {
+  f32x4 factors = SPLAT(factor);
+  long i = 0;
+  for (; i + 4 <= n; i += 4) STORE(product + i, MUL(LOAD(x + i), factors));
+  for (; i < n; i++) product[i] = x[i] * factor;
+}
+
 INLINE void fill_zeros(float *to, long n) {
   long i = 0;
   for (; i + 4 <= n; i += 4) STORE(to + i, CONST(0.0f));
