@@ -7,7 +7,10 @@ import { rateFigure, ratioFigure } from "./rows.ts";
 const PEAK = "peak of multiply and add";
 const twice = (name: string): string => `${name}, 2 threads`;
 
-/** Takes about a minute. */
+/** Layers of a stack. */
+const LAYERS = 8;
+
+/** Takes about two minutes. */
 export default function linearFigure(context: FigureContext): Promise<Figure[]> {
   const alone = {
     ...ours(1),
@@ -34,14 +37,20 @@ export default function linearFigure(context: FigureContext): Promise<Figure[]> 
         ratioFigure(runtimes, { figure, ours, theirs, ...(atLeast !== undefined && { atLeast }) });
       figures.push(against(WIDE, WEB, 3.3), against(WIDE, NATIVE, 0.9), against(NARROW, WEB, 1.7));
       figures.push(against(WIDE, TORCH));
-      // Long enough that waking threads does not count.
-      const passes = rows > 200 ? 12 : 160;
-      const own = await field.race(figure, spec, { who: [...Object.keys(alone), PEAK], repeats: 21, passes });
+      // Kernels only: results go into the next layer, every other one the other way round, since copying them out is
+      // an eighth of a call of 128 rows. Long enough that waking threads does not count.
+      const widths = Array.from({ length: LAYERS + 1 }, (_, i) => (i % 2 === 0 ? into : out));
+      const stack = { kind: "linear", rows, widths } as const;
+      const own = await field.race(`${LAYERS} layers of ${rows}x${into}x${out}`, stack, {
+        who: [...Object.keys(alone), PEAK],
+        repeats: 21,
+        passes: rows > 200 ? 2 : 20,
+      });
       figures.push(
         rateFigure(own, {
           figure,
           ours: NARROW,
-          amount: (2 * rows * into * out) / 1e9,
+          amount: (LAYERS * 2 * rows * into * out) / 1e9,
           unit: "GFLOP/s",
           probe: PEAK,
           atLeast: 0.85,
