@@ -209,6 +209,27 @@ describe("pool", () => {
       rmSync(folder, { recursive: true });
     }
   });
+
+  it("waits ten seconds for a worker that does not come, and ends one that comes later", async () => {
+    vi.useFakeTimers();
+    try {
+      let come: (worker: Worker) => void;
+      const coming = new Promise<Worker>((resolve) => (come = resolve));
+      const started = expect(startPool(2, () => coming)).rejects.toThrow(
+        "a worker did not start: it said nothing in 10 s",
+      );
+      await vi.advanceTimersByTimeAsync(9_999);
+      expect(vi.getTimerCount()).toBe(1);
+      await vi.advanceTimersByTimeAsync(1);
+      await started;
+      const silent = new Worker("setInterval(() => {}, 1000)", { eval: true });
+      const ended = new Promise((resolve) => silent.once("exit", resolve));
+      come!(silent);
+      await ended;
+    } finally {
+      vi.useRealTimers();
+    }
+  });
 });
 
 describe("wasm with threads", () => {

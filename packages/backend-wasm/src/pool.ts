@@ -101,12 +101,7 @@ function listen(worker: PoolWorker, event: string, listener: (value: unknown) =>
 /** Resolves when the worker says that it is there. */
 function ready(worker: PoolWorker, silent = "it could not be loaded"): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`it said nothing in ${PATIENCE / 1000} s`)), PATIENCE);
-    const settle = (error?: Error): void => {
-      clearTimeout(timer);
-      if (error) reject(error);
-      else resolve();
-    };
+    const settle = (error?: Error): void => (error ? reject(error) : resolve());
     listen(worker, "message", (message) => {
       const { ready: at } = (message ?? {}) as { ready?: unknown };
       const same = JSON.stringify(at) === JSON.stringify(places);
@@ -120,27 +115,42 @@ function ready(worker: PoolWorker, silent = "it could not be loaded"): Promise<v
   });
 }
 
+/** One that is there in time; one that is not, or comes later, is ended. */
+async function startWorker({ start, silent }: Starter): Promise<PoolWorker> {
+  let worker: PoolWorker | undefined;
+  let timer: ReturnType<typeof setTimeout>;
+  let isLate = false;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`it said nothing in ${PATIENCE / 1000} s`)), PATIENCE);
+  });
+  const begin = async (): Promise<PoolWorker> => {
+    const made = await start();
+    if (typeof made?.postMessage !== "function" || typeof made.terminate !== "function")
+      throw new Error(`the option worker must give a worker, got ${show(made)}`);
+    worker = made;
+    if (isLate) void made.terminate();
+    await ready(made, silent);
+    return made;
+  };
+  try {
+    return await Promise.race([begin(), late]);
+  } catch (error) {
+    isLate = true;
+    void worker?.terminate();
+    throw error;
+  } finally {
+    clearTimeout(timer!);
+  }
+}
+
 /**
  * Starts `threads - 1` workers.
  * @throws Error The reason when one does not start; none is left then.
  */
 export async function startPool(threads: number, source?: WorkerSource): Promise<Pool> {
-  const { start, done, silent } = starter(source);
-  const started = await Promise.allSettled(
-    Array.from({ length: threads - 1 }, async () => {
-      const worker = await start();
-      if (typeof worker?.postMessage !== "function" || typeof worker.terminate !== "function")
-        throw new Error(`the option worker must give a worker, got ${show(worker)}`);
-      return ready(worker, silent).then(
-        () => worker,
-        (error: unknown) => {
-          void worker.terminate();
-          throw error;
-        },
-      );
-    }),
-  );
-  done();
+  const how = starter(source);
+  const started = await Promise.allSettled(Array.from({ length: threads - 1 }, () => startWorker(how)));
+  how.done();
   const workers = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
   const stop = (): void => workers.forEach((worker) => void worker.terminate());
   const failed = started.find((one) => one.status === "rejected");
