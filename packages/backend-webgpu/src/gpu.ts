@@ -46,3 +46,44 @@ export interface Gpu {
     forceFallbackAdapter?: boolean;
   }): Promise<Adapter | null>;
 }
+
+/** Opaque. */
+export interface GpuBuffer {
+  readonly size: number;
+}
+
+/** A compiled program. */
+export interface ComputePipeline {
+  getBindGroupLayout(group: number): object;
+}
+
+/** Commands of programs. */
+export interface ComputePass {
+  setPipeline(pipeline: ComputePipeline): void;
+  setBindGroup(group: number, bindGroup: object): void;
+  dispatchWorkgroups(x: number, y: number, z: number): void;
+}
+
+/** Commands, before they are submitted. */
+export interface CommandEncoder {
+  beginComputePass(): ComputePass;
+  copyBufferToBuffer(source: GpuBuffer, from: number, target: GpuBuffer, to: number, bytes: number): void;
+}
+
+/** A device, as far as programs are compiled and run on it. */
+export interface ComputeDevice {
+  readonly features: { has(feature: string): boolean };
+  readonly limits: Readonly<Record<string, number>>;
+  createBuffer(descriptor: { size: number; usage: number }): GpuBuffer;
+  createShaderModule(descriptor: { label: string; code: string }): object;
+  createComputePipeline(descriptor: {
+    label: string;
+    layout: "auto";
+    compute: { module: object; entryPoint: string };
+  }): ComputePipeline;
+  createBindGroup(descriptor: {
+    label: string;
+    layout: object;
+    entries: { binding: number; resource: { buffer: GpuBuffer } }[];
+  }): object;
+}

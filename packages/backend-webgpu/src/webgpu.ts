@@ -6,6 +6,7 @@ import { describeDevice, requestDevice } from "./device.ts";
 import { watchDevice } from "./device-errors.ts";
 import type { DeviceErrors } from "./device-errors.ts";
 import type { WebGpuAdapterInfo, WebGpuDevice } from "./gpu.ts";
+import { activationWebGpu } from "./activation.ts";
 import { cacheWriteWebGpu } from "./cache-write.ts";
 
 /** What `webgpu` takes. */
@@ -22,6 +23,9 @@ export interface WebGpuOptions {
    */
   readonly software?: boolean;
 }
+
+/** One for each operation that has its own. */
+const own: readonly AnyKernel[] = [activationWebGpu, cacheWriteWebGpu];
 
 /** Makes tfjs's backend over a device, reading of values by `await tensor.data()` only, and not while an error is unseen. */
 async function createEngine(device: WebGpuDevice, info: WebGpuAdapterInfo | undefined, errors: DeviceErrors) {
@@ -68,7 +72,7 @@ async function start(options: WebGpuOptions): Promise<StartedBackend> {
     const engine = await createEngine(device, made.info, watch);
     return {
       engine,
-      kernels: [...kernels, cacheWriteWebGpu],
+      kernels: [...kernels, ...own],
       description: describeDevice(device, made.info),
       checkErrors: () => watch.take(),
       async finish() {

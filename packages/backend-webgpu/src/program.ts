@@ -1,0 +1,188 @@
+/** Kernels' programs: WGSL with its buffers and uniforms by name, compiled once a device, run among tfjs's own. */
+import { reject } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { engine, onDevice } from "./engine.ts";
+import type { ComputeDevice, ComputePipeline, GpuBuffer } from "./gpu.ts";
+
+/** Types of uniforms. */
+type Scalar = "f32" | "i32" | "u32";
+/** What an array in memory is of; `vec4f` needs a number of values that 4 divides. */
+type Element = Scalar | "vec4f" | "vec4u";
+
+/** A program's parts. */
+export interface ProgramParts<R extends string, W extends string, U extends string> {
+  /** Carries its facts, and names it where the device refuses it: `layerNorm.f32.rows`. */
+  readonly name: string;
+  /** Arrays that are read, by name; `undefined` is one that this variant has not. The code must use all of them. */
+  readonly reads: Readonly<Record<R, Element | undefined>>;
+  /** Arrays that are written; they can be read as well. No tensor may be both read and written. */
+  readonly writes: Readonly<Record<W, Element | undefined>>;
+  /** Numbers of a run, by name, in WGSL as `uniforms.name`; at least one. */
+  readonly uniforms: Readonly<Record<U, Scalar>>;
+  /** Language features: `enable subgroups;`. @default none */
+  readonly enable?: readonly string[];
+  /** Functions, and `@compute … fn main(…)`. */
+  readonly code: string;
+}
+
+/** WGSL with what it is run on. */
+export interface Program<B extends string, U extends string> {
+  readonly name: string;
+  /** The whole module. */
+  readonly wgsl: string;
+  /** Those that are written come last. */
+  readonly buffers: readonly B[];
+  readonly written: number;
+  readonly uniforms: readonly (readonly [U, Scalar])[];
+}
+
+/** Groups along x, y and z. */
+export type Groups = readonly [x: number, y?: number, z?: number];
+
+/** Puts declarations of buffers and uniforms before a program's code. */
+export function program<R extends string, W extends string, U extends string>({
+  name,
+  reads,
+  writes,
+  uniforms,
+  enable = [],
+  code,
+}: ProgramParts<R, W, U>): Program<R | W, U> {
+  const entries = <K extends string, V>(record: Readonly<Record<K, V | undefined>>): [K, V][] =>
+    (Object.entries(record) as [K, V | undefined][]).filter(
+      (entry): entry is [K, V] => entry[1] !== undefined,
+    );
+  const arrays = [
+    ...entries(reads).map(([array, type]) => [array, type, "read"] as const),
+    ...entries(writes).map(([array, type]) => [array, type, "read_write"] as const),
+  ];
+  const fields = entries(uniforms);
+  const lines = [
+    ...enable.map((feature) => `enable ${feature};`),
+    ...arrays.map(
+      ([array, type, access], at) =>
+        `@group(0) @binding(${at}) var<storage, ${access}> ${array}: array<${type}>;`,
+    ),
+    `struct Uniforms { ${fields.map(([field, type]) => `${field}: ${type}`).join(", ")} }`,
+    `@group(0) @binding(${arrays.length}) var<uniform> uniforms: Uniforms;`,
+    code,
+  ];
+  const buffers = arrays.map(([array]) => array);
+  const written = arrays.filter(([, , access]) => access === "read_write").length;
+  return { name, wgsl: lines.join("\n"), buffers, written, uniforms: fields };
+}
+
+/** Programs that differ in constants written into their code: each is made once. */
+export function programs<V, P>(make: (variant: V) => P): (variant: V) => P {
+  const made = new Map<string, P>();
+  return (variant) => {
+    const key = JSON.stringify(variant);
+    let found = made.get(key);
+    if (found === undefined) made.set(key, (found = make(variant)));
+    return found;
+  };
+}
+
+/** Groups of at most as many as a device takes along x, whatever the limit: their number is `flatGroup`. */
+export function flatGroups(count: number): Groups {
+  const most = 65_535;
+  return count <= most ? [count] : [most, Math.ceil(count / most)];
+}
+
+/** In WGSL, the number of a group of `flatGroups`, from `@builtin(workgroup_id) group` and `num_workgroups groups`. */
+export const flatGroup = "(group.x + group.y * groups.x)";
+
+/** A new tensor for a program to fill; until then its values are whatever was there. */
+export function output(shape: readonly number[], dtype: "float32" | "int32" = "float32"): Tensor {
+  const tensor = tf.engine().makeTensorFromTensorInfo(engine().makeTensorInfo(shape, dtype));
+  // No program will give it a buffer.
+  if (tensor.size === 0)
+    engine().tensorMap.get(tensor.dataId).values = tf.util.getTypedArrayFromDType(dtype, 0);
+  return tensor;
+}
+
+/** What a device has compiled, and the buffer that stands in for those of tensors without values. */
+interface Compiled {
+  readonly pipelines: Map<Program<string, string>, ComputePipeline>;
+  readonly nothing: GpuBuffer;
+}
+
+const compiled = new WeakMap<ComputeDevice, Compiled>();
+
+const STORAGE = 0x80;
+/** As much as the largest element. */
+const NOTHING_BYTES = 16;
+
+function compiledBy(device: ComputeDevice): Compiled {
+  let found = compiled.get(device);
+  if (!found) {
+    const nothing = device.createBuffer({ size: NOTHING_BYTES, usage: STORAGE });
+    compiled.set(device, (found = { pipelines: new Map(), nothing }));
+  }
+  return found;
+}
+
+/** What a run is over. */
+export interface Run<B extends string, U extends string> {
+  /** `undefined` for what the program's variant has not. */
+  readonly buffers: Readonly<Record<B, Tensor | undefined>>;
+  readonly uniforms: Readonly<Record<U, number>>;
+  readonly groups: Groups;
+}
+
+const types = { f32: "float32", i32: "int32", u32: "uint32" } as const;
+
+/** Records a program among the commands that are yet to be submitted. Nothing runs where there are no groups. */
+export function run<B extends string, U extends string>(
+  of: Program<B, U>,
+  { buffers, uniforms, groups: [x, y = 1, z = 1] }: Run<B, U>,
+): void {
+  if (x * y * z === 0) return;
+  const own = engine();
+  const { device } = own;
+  const { pipelines, nothing } = compiledBy(device);
+  let pipeline = pipelines.get(of);
+  if (!pipeline) {
+    const module = device.createShaderModule({ label: of.name, code: of.wgsl });
+    const compute = { module, entryPoint: "main" };
+    pipeline = device.createComputePipeline({ label: of.name, layout: "auto", compute });
+    pipelines.set(of, pipeline);
+  }
+  const firstWritten = of.buffers.length - of.written;
+  const resources = of.buffers.map((name, at) => {
+    const tensor = buffers[name]!;
+    if (tensor.size === 0) return { buffer: nothing };
+    const data = onDevice(tensor);
+    own.commandQueueOwnedIds.add(tensor.dataId);
+    // What was read before is no longer so.
+    if (at >= firstWritten) data.values = null;
+    return { buffer: data.resource };
+  });
+  resources.forEach(({ buffer }, at) => {
+    const other = resources.findIndex((resource) => resource.buffer === buffer);
+    if (at >= firstWritten && other < at && buffer !== nothing)
+      reject(
+        `webgpu: ${of.name}`,
+        `have ${of.buffers[at]} apart from ${of.buffers[other]}`,
+        "one tensor for both",
+      );
+  });
+  const fields = of.uniforms.map(([name, type]) => ({ type: types[type], data: [uniforms[name]] }));
+  const bindings = [...resources, own.makeUniforms(fields)];
+  const bindGroup = device.createBindGroup({
+    label: of.name,
+    layout: pipeline.getBindGroupLayout(0),
+    entries: bindings.map(({ buffer }, binding) => ({ binding, resource: { buffer } })),
+  });
+  own.ensureCommandEncoderReady();
+  const pass = (own.computePassEncoder ??= own.commandEncoder.beginComputePass());
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, bindGroup);
+  pass.dispatchWorkgroups(x, y, z);
+  own.dispatchCountInPass++;
+  if (own.dispatchCountInPass >= (tf.env().get("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE") as number)) {
+    own.endComputePassEncoder();
+    own.submitQueue();
+  }
+}
