@@ -12,7 +12,8 @@ import type { BenchSuite } from "./suite.ts";
 const suites: Readonly<Record<string, () => Promise<BenchSuite>>> = {
   machine: async () => (await import("./suites/machine.ts")).machine(),
   operations: async () => (await import("./suites/operations.ts")).operations(),
-  kernels: async () => (await import("./suites/kernels.ts")).kernels(),
+  kernels: async () => (await import("./suites/wasm-kernels.ts")).wasmKernels(),
+  webgpu: async () => (await import("./suites/webgpu.ts")).webgpuKernels(),
   linear: async () => (await import("./suites/linear.ts")).linear(),
   attention: async () => (await import("./suites/attention.ts")).attentionForward(),
 };

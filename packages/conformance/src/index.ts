@@ -5,6 +5,7 @@ export * from "./attention-goldens.ts";
 export * from "./attention-layer.ts";
 export * from "./cache-write-cases.ts";
 export * from "./causality.ts";
+export * from "./choose-token-cases.ts";
 export * from "./cross-entropy-cases.ts";
 export * from "./difference.ts";
 export * from "./dropout-cases.ts";

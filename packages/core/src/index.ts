@@ -7,6 +7,7 @@ export * from "./kernel.ts";
 export * from "./operation.ts";
 export * from "./operations/activation.ts";
 export * from "./operations/adamw.ts";
+export * from "./operations/choose-token.ts";
 export * from "./operations/cross-entropy.ts";
 export * from "./operations/dropout.ts";
 export * from "./operations/embedding.ts";

@@ -1,10 +1,10 @@
 import { createKeyValueCache } from "@heddle/attention";
-import { HeddleError, activeBackend, randomStream, reject } from "@heddle/core";
+import { HeddleError, activeBackend, chooseToken, randomStream, reject } from "@heddle/core";
 import type { RandomStream } from "@heddle/core";
 import type { Model } from "@heddle/models";
+import type { Tensor } from "@tensorflow/tfjs-core";
 import { createTurns } from "./event-loop.ts";
 import { createPrefixReader } from "./prefix-reader.ts";
-import type { RowLogits } from "./prefix-reader.ts";
 import { greedyToken, processLogits, sampleToken, temperatureOf } from "./sampling.ts";
 import { planTokens } from "./token-options.ts";
 import type { GenerateTokensOptions, TokenPlan } from "./token-options.ts";
@@ -15,8 +15,11 @@ export interface TokenStep {
   readonly index: number;
   /** The token of each row, the one that ends it included; null for a row that ended before. */
   readonly ids: readonly (number | null)[];
-  /** The model's logits [V] that each was chosen from, before any change; null for a row that ended before. */
-  readonly logits: RowLogits;
+  /**
+   * The model's logits [V] that each was chosen from, before any change, where `outputLogits` asked for them; null for a
+   * row that ended before.
+   */
+  readonly logits?: readonly (Float32Array | null)[];
 }
 
 /** What was said so far, as the choice of the next token needs it. */
@@ -26,19 +29,66 @@ interface Row {
   ended: boolean;
 }
 
-function choose(logits: Float32Array, row: number, said: Row, plan: TokenPlan, random: RandomStream): number {
+/** The tokens of some rows, and with `outputLogits` what they were chosen from. */
+interface Choice {
+  readonly ids: readonly number[];
+  readonly logits?: readonly Float32Array[];
+}
+
+function rejectLogits(plan: TokenPlan, row: number, said: Row, logits: Float32Array): never {
   const wrong = logits.findIndex((logit) => !Number.isFinite(logit));
-  if (wrong >= 0)
-    reject(
-      `generate: logits of new token ${said.tokens.length - plan.rows[row]!.length}, row ${row}`,
-      "be finite",
-      `${logits[wrong]} for id ${wrong}`,
-      "not-finite",
-    );
-  const processed = processLogits(logits.subarray(0, plan.idsBelow), said.seen, plan.sampling);
-  return temperatureOf(plan.sampling) === 0
-    ? greedyToken(processed)
-    : sampleToken(processed, random.uniform(row));
+  reject(
+    `generate: logits of new token ${said.tokens.length - plan.rows[row]!.length}, row ${row}`,
+    "be finite",
+    `${logits[wrong]} for id ${wrong}`,
+    "not-finite",
+  );
+}
+
+async function rowsOf(logits: Tensor): Promise<Float32Array[]> {
+  const values = await logits.data<"float32">();
+  const [rows, size] = logits.shape as [number, number];
+  return Array.from({ length: rows }, (_, r) => values.subarray(r * size, (r + 1) * size));
+}
+
+/**
+ * Chooses where the logits are, so that a device gives away no more than the ids, unless something is wanted that only
+ * the values can tell.
+ */
+async function choose(
+  logits: Tensor,
+  places: readonly number[],
+  { plan, rows, random }: { plan: TokenPlan; rows: readonly Row[]; random: RandomStream },
+): Promise<Choice> {
+  const { sampling, idsBelow, outputLogits } = plan;
+  const { topK, topP = 1, repetitionPenalty = 1 } = sampling;
+  const temperature = temperatureOf(sampling);
+  const going = (row: number): boolean => !rows[row]!.ended;
+  if (topP < 1 || repetitionPenalty !== 1 || outputLogits) {
+    const all = await rowsOf(logits);
+    const ids = places.map((row, i) => {
+      if (!going(row)) return -1;
+      const values = all[i]!;
+      if (!values.every(Number.isFinite)) rejectLogits(plan, row, rows[row]!, values);
+      const processed = processLogits(values.subarray(0, idsBelow), rows[row]!.seen, sampling);
+      return temperature === 0 ? greedyToken(processed) : sampleToken(processed, random.uniform(row));
+    });
+    return { ids, ...(outputLogits && { logits: all }) };
+  }
+  const draw = temperature > 0 && {
+    temperature,
+    ...(topK !== undefined && { topK }),
+    places: places.map((row) => random.uniform(row)),
+  };
+  const chosen = chooseToken({ logits, idsBelow, ...(draw && { draw }) });
+  try {
+    const ids = [...(await chosen.data<"int32">())];
+    const wrong = ids.findIndex((id, i) => id < 0 && going(places[i]!));
+    if (wrong >= 0) rejectLogits(plan, places[wrong]!, rows[places[wrong]!]!, (await rowsOf(logits))[wrong]!);
+    return { ids };
+  } finally {
+    chosen.dispose();
+  }
 }
 
 async function* steps(model: Model, plan: TokenPlan): AsyncGenerator<TokenStep, void, undefined> {
@@ -65,11 +115,22 @@ async function* steps(model: Model, plan: TokenPlan): AsyncGenerator<TokenStep, 
           "invalid-state",
           `generate: backend must stay ${backend?.name ?? "the same"} until the end, got ${activeBackend()?.name}`,
         );
-      const logits = await read(rows.map(({ tokens, ended }) => (ended ? null : tokens)));
+      const random = randomStream({ seed, path: "generate", step: index });
+      const ids: (number | null)[] = rows.map(() => null);
+      const logits: (Float32Array | null)[] = rows.map(() => null);
+      await read(
+        rows.map(({ tokens, ended }) => (ended ? null : tokens)),
+        async (rowLogits, places) => {
+          const choice = await choose(rowLogits, places, { plan, rows, random });
+          for (const [i, row] of places.entries()) {
+            if (rows[row]!.ended) continue;
+            ids[row] = choice.ids[i]!;
+            logits[row] = choice.logits?.[i] ?? null;
+          }
+        },
+      );
       backend?.checkErrors();
       signal?.throwIfAborted();
-      const random = randomStream({ seed, path: "generate", step: index });
-      const ids = logits.map((values, r) => values && choose(values, r, rows[r]!, plan, random));
       for (const [r, id] of ids.entries()) {
         if (id === null) continue;
         const row = rows[r]!;
@@ -77,7 +138,7 @@ async function* steps(model: Model, plan: TokenPlan): AsyncGenerator<TokenStep, 
         row.seen.add(id);
         row.ended = endIds.has(id);
       }
-      yield { index, ids, logits };
+      yield { index, ids, ...(plan.outputLogits && { logits }) };
     }
   } finally {
     own?.dispose();

@@ -2,12 +2,16 @@
 import type { KeyValueCache } from "@heddle/attention";
 import { HeddleError, show } from "@heddle/core";
 import type { Model, ModelInputs } from "@heddle/models";
+import type { Tensor } from "@tensorflow/tfjs-core";
 
 /** The tokens of each row so far; null for a row that has ended. */
 export type Rows = readonly (readonly number[] | null)[];
 
-/** The logits [V] that follow each row; null for a row that has ended. */
-export type RowLogits = readonly (Float32Array | null)[];
+/**
+ * Takes the logits [n, V] of n rows, freed when it is done.
+ * @param places Which row each is; some may have ended.
+ */
+export type LogitsTaker = (logits: Tensor, places: readonly number[]) => Promise<void>;
 
 export interface PrefixReaderOptions {
   readonly model: Model;
@@ -17,16 +21,21 @@ export interface PrefixReaderOptions {
   readonly cache?: KeyValueCache | undefined;
 }
 
-/** Gives the logits that follow each row. The rows of one call go on where those of the call before ended. */
-export type PrefixReader = (rows: Rows) => Promise<RowLogits>;
+/** Hands over the logits that follow each row. The rows of one call go on where those of the call before ended. */
+export type PrefixReader = (rows: Rows, take: LogitsTaker) => Promise<void>;
 
-/** The logits of the last token of each row of one pass, [B V]. */
-async function lastLogits(model: Model, inputs: ModelInputs, cache?: KeyValueCache): Promise<Float32Array> {
+/** Takes the logits of the last token of each row of one pass, [B, V]. */
+async function lastLogits(
+  model: Model,
+  inputs: ModelInputs,
+  take: (logits: Tensor) => Promise<void>,
+  cache?: KeyValueCache,
+): Promise<void> {
   const output = model.forward(inputs, { logits: "last", ...(cache && { cache }) });
   try {
     if (!output.logits)
       throw new HeddleError("unsupported", `generate: model must have logits, and ${model.family} has none`);
-    return await output.logits.data<"float32">();
+    await take(output.logits);
   } finally {
     output.dispose();
   }
@@ -37,8 +46,7 @@ async function lastLogits(model: Model, inputs: ModelInputs, cache?: KeyValueCac
  * gives it alone.
  */
 function uncached({ model, contextLength }: PrefixReaderOptions): PrefixReader {
-  return async (rows) => {
-    const found: (Float32Array | null)[] = rows.map(() => null);
+  return async (rows, take) => {
     const groups = new Map<number, number[]>();
     for (const [at, row] of rows.entries()) {
       if (!row) continue;
@@ -47,11 +55,8 @@ function uncached({ model, contextLength }: PrefixReaderOptions): PrefixReader {
     }
     for (const places of groups.values()) {
       const ids = places.map((at) => rows[at]!.slice(-contextLength));
-      const logits = await lastLogits(model, { ids });
-      const size = logits.length / places.length;
-      for (const [i, at] of places.entries()) found[at] = logits.subarray(i * size, (i + 1) * size);
+      await lastLogits(model, { ids }, (logits) => take(logits, places));
     }
-    return found;
   };
 }
 
@@ -75,7 +80,7 @@ function cached({ model, contextLength }: PrefixReaderOptions, cache: KeyValueCa
   // Where in its row the first token stands that the cache holds.
   let starts = cache.lengths.map(() => 0);
   let expected = cache.lengths;
-  return async (rows) => {
+  return async (rows, take) => {
     if (cache.lengths.some((length, r) => length !== expected[r]))
       throw new HeddleError(
         "invalid-state",
@@ -99,10 +104,8 @@ function cached({ model, contextLength }: PrefixReaderOptions, cache: KeyValueCa
       pending = pendingOf();
     }
     cache.truncate(held);
-    const logits = await lastLogits(model, paddedInputs(pending, held), cache);
+    await lastLogits(model, paddedInputs(pending, held), (logits) => take(logits, [...rows.keys()]), cache);
     expected = cache.lengths;
-    const size = logits.length / rows.length;
-    return rows.map((row, r) => (row ? logits.subarray(r * size, (r + 1) * size) : null));
   };
 }
 

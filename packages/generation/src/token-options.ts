@@ -37,6 +37,8 @@ export interface GenerateTokensOptions extends GenerationOptions {
   readonly endIds?: readonly number[];
   /** Only ids below this are chosen. @default the model's vocabulary */
   readonly idsBelow?: number;
+  /** Whether each step has the logits, which a device then gives away for every token. @default false */
+  readonly outputLogits?: boolean;
 }
 
 /** Checked options, with their defaults. */
@@ -50,6 +52,7 @@ export interface TokenPlan {
   readonly cache?: KeyValueCache | { readonly capacity: number };
   readonly endIds: ReadonlySet<number>;
   readonly idsBelow: number;
+  readonly outputLogits: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -122,7 +125,7 @@ export function planTokens(model: Model, options: GenerateTokensOptions): TokenP
       "unsupported",
       `${where}: model must be a decoder, such as gpt, got ${family}, whose tokens see those after them`,
     );
-  checkFields(`${where}: options`, options, [...generationFields, "ids", "idsBelow"]);
+  checkFields(`${where}: options`, options, [...generationFields, "ids", "idsBelow", "outputLogits"]);
   const {
     maxNewTokens,
     seed = 0,
@@ -130,6 +133,7 @@ export function planTokens(model: Model, options: GenerateTokensOptions): TokenP
     signal,
     endIds = [],
     idsBelow = config.vocabularySize,
+    outputLogits = false,
   } = options;
   const { contextLength = config.maxLength, whenFull = "refuse" } = options;
   checkSignal(`${where}: signal`, signal);
@@ -143,6 +147,7 @@ export function planTokens(model: Model, options: GenerateTokensOptions): TokenP
   if (contextLength !== Infinity) checkInteger(`${where}: contextLength`, contextLength, { min: 1 });
   checkOneOf(`${where}: whenFull`, whenFull, ["refuse", "slide"]);
   checkInteger(`${where}: idsBelow`, idsBelow, { min: 1, max: config.vocabularySize });
+  checkOneOf(`${where}: outputLogits`, outputLogits, [true, false]);
   if (!Array.isArray(endIds)) reject(`${where}: endIds`, "be a list of token ids", endIds);
   for (const id of endIds) checkInteger(`${where}: endIds`, id, { min: 0, max: config.vocabularySize - 1 });
 
@@ -171,6 +176,7 @@ export function planTokens(model: Model, options: GenerateTokensOptions): TokenP
     ...(kept && { cache: kept }),
     endIds: new Set(endIds),
     idsBelow,
+    outputLogits,
     signal,
   };
 }
