@@ -3,7 +3,7 @@ import type { ChooseTokenCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { output, program, programs, run } from "./program.ts";
 
-/** Lanes of a row's group. */
+/** Lanes of a row's group, and values of eight bits. */
 const LANES = 256;
 
 /** Sums or joins what the lanes have, in halves: `join` is for `lane` and `lane + half`. */
@@ -15,24 +15,37 @@ const joined = (join: string): string => `
   }`;
 
 /**
- * The k-th greatest logit, found bit by bit: the greatest number that at least k of the logits reach. It needs no
- * sorting and no second copy.
+ * The k-th greatest logit, eight bits at a time from the highest on: those that agree so far are counted by their next
+ * eight bits. It needs no sorting and no second copy; counts of integers do not depend on their order.
  */
 const kthGreatest = `
-var<workgroup> counts: array<u32, ${LANES}>;
+var<workgroup> bins: array<atomic<u32>, ${LANES}>;
+struct Search { found: u32, rank: u32 }
+var<workgroup> search: Search;
 fn kthGreatest(row: u32, lane: u32) -> u32 {
-  var found = 0u;
-  for (var bit = 0x80000000u; bit != 0u; bit >>= 1) {
-    let tried = found | bit;
-    var count = 0u;
+  var so_far = Search(0u, uniforms.topK);
+  var known = 0u;
+  for (var shift = 24i; shift >= 0; shift -= 8) {
+    atomicStore(&bins[lane], 0u);
+    workgroupBarrier();
     for (var id = lane; id < uniforms.idsBelow; id += ${LANES}) {
-      if (ordered(bitsAt(row, id)) >= tried) { count++; }
+      let number = ordered(bitsAt(row, id));
+      if ((number & known) == so_far.found) { atomicAdd(&bins[(number >> u32(shift)) & 255u], 1u); }
     }
-    counts[lane] = count;
-    ${joined("counts[lane] += counts[lane + half];")}
-    if (workgroupUniformLoad(&counts[0]) >= uniforms.topK) { found = tried; }
+    workgroupBarrier();
+    if (lane == 0) {
+      var rank = so_far.rank;
+      var bin = ${LANES - 1}u;
+      while (bin > 0 && atomicLoad(&bins[bin]) < rank) {
+        rank -= atomicLoad(&bins[bin]);
+        bin--;
+      }
+      search = Search(so_far.found | (bin << u32(shift)), rank);
+    }
+    so_far = workgroupUniformLoad(&search);
+    known |= 255u << u32(shift);
   }
-  return found;
+  return so_far.found;
 }`;
 
 /** Each lane adds up the chances of ids that follow each other; one lane walks the share that holds the place. */
