@@ -14,8 +14,6 @@ interface EngineData {
 export interface Engine {
   readonly device: ComputeDevice;
   readonly tensorMap: { get(dataId: object): EngineData };
-  /** Tensors of commands that are recorded and not submitted: their buffers are not reused before that. */
-  readonly commandQueueOwnedIds: { add(dataId: object): unknown };
   readonly commandEncoder: CommandEncoder;
   computePassEncoder: ComputePass | null;
   dispatchCountInPass: number;

@@ -45,6 +45,33 @@ describe("programs", () => {
     tf.dispose([empty, y]);
   });
 
+  it("share buffers: that of a tensor freed before the submit is the next one's", async () => {
+    const double = program({
+      name: "double",
+      reads: { x: "f32" },
+      writes: { y: "f32" },
+      uniforms: { factor: "f32" },
+      code: `@compute @workgroup_size(4)
+fn main(@builtin(local_invocation_index) i: u32) { y[i] = uniforms.factor * x[i]; }`,
+    });
+    let x: tf.Tensor = tf.tensor1d([1, 2, 3, 4]);
+    const used = (): number =>
+      (tf.backend() as unknown as { memory(): { numBytesAllocatedInGPU: number } }).memory()
+        .numBytesAllocatedInGPU;
+    const uniformBytes = 4;
+    let before = 0;
+    for (let step = 0; step < 20; step++) {
+      const y = output([4]);
+      run(double, { buffers: { x, y }, uniforms: { factor: 2 }, groups: [1] });
+      x.dispose();
+      x = y;
+      if (step === 3) before = used();
+    }
+    expect(used() - before).toBe(16 * uniformBytes);
+    expect([...(await x.data())]).toEqual([1, 2, 3, 4].map((value) => value * 2 ** 20));
+    x.dispose();
+  });
+
   it("are named where the device refuses them", async () => {
     const y = output([1]);
     const wrong = { reads: {}, writes: { y: "f32" }, uniforms: { first: "u32" } } as const;

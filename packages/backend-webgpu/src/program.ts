@@ -133,7 +133,10 @@ export interface Run<B extends string, U extends string> {
 
 const types = { f32: "float32", i32: "int32", u32: "uint32" } as const;
 
-/** Records a program among the commands that are yet to be submitted. Nothing runs where there are no groups. */
+/**
+ * Records a program among the commands that are yet to be submitted. Nothing runs where there are no groups. A tensor
+ * that is freed afterwards gives its buffer to the next one at once: what that is filled by is recorded later.
+ */
 export function run<B extends string, U extends string>(
   of: Program<B, U>,
   { buffers, uniforms, groups: [x, y = 1, z = 1] }: Run<B, U>,
@@ -154,7 +157,6 @@ export function run<B extends string, U extends string>(
     const tensor = buffers[name]!;
     if (tensor.size === 0) return { buffer: nothing };
     const data = onDevice(tensor);
-    own.commandQueueOwnedIds.add(tensor.dataId);
     // What was read before is no longer so.
     if (at >= firstWritten) data.values = null;
     return { buffer: data.resource };

@@ -28,11 +28,15 @@ export interface WebGpuOptions {
 /** One for each operation that has its own. */
 const own: readonly AnyKernel[] = [activationWebGpu, cacheWriteWebGpu, chooseTokenWebGpu];
 
+/** More than a token takes in a model of 12 layers: a submit costs as much as many programs. */
+const PROGRAMS_OF_A_SUBMIT = 256;
+
 /** Makes tfjs's backend over a device, reading of values by `await tensor.data()` only, and not while an error is unseen. */
 async function createEngine(device: WebGpuDevice, info: WebGpuAdapterInfo | undefined, errors: DeviceErrors) {
   const { WebGPUBackend } = await import("@tensorflow/tfjs-backend-webgpu");
   // tfjs would compute small tensors on the CPU, and so hide what the device does with them.
   tf.env().set("WEBGPU_CPU_FORWARD", false);
+  tf.env().set("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE", PROGRAMS_OF_A_SUBMIT);
   class Engine extends WebGPUBackend {
     override async read(dataId: object): ReturnType<InstanceType<typeof WebGPUBackend>["read"]> {
       const values = await super.read(dataId);

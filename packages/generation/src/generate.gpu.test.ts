@@ -1,7 +1,8 @@
 import { goldenModel, readGolden, useBackend } from "@heddle/conformance";
 import { gpt } from "@heddle/models";
 import type { Model } from "@heddle/models";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import * as tf from "@tensorflow/tfjs-core";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { generateTokens } from "./generate-tokens.ts";
 
 describe("generateTokens on webgpu", () => {
@@ -34,4 +35,35 @@ describe("generateTokens on webgpu", () => {
     }
     expect([0, 1].flatMap((row) => together.map((step) => step[row]))).toEqual(alone);
   });
+
+  it.each([{}, { topK: 5, temperature: 0.8 }])(
+    "reads 4 bytes a token, and submits at most twice: %j",
+    async (options) => {
+      const MAP_READ = 1;
+      const { device, bufferManager } = tf.backend() as unknown as {
+        device: { queue: { submit(commands: object[]): void } };
+        bufferManager: { acquireBuffer(size: number, usage: number): object };
+      };
+      const submit = vi.spyOn(device.queue, "submit");
+      const acquire = vi.spyOn(bufferManager, "acquireBuffer");
+      try {
+        for await (const { index } of generateTokens(model, {
+          ids: [1, 2, 3],
+          maxNewTokens: 5,
+          ...options,
+        })) {
+          if (index > 0) {
+            expect(submit.mock.calls.length).toBeLessThanOrEqual(2);
+            const reads = acquire.mock.calls.filter(([, usage]) => (usage & MAP_READ) !== 0);
+            expect(reads.map(([size]) => size)).toEqual([4]);
+          }
+          submit.mockClear();
+          acquire.mockClear();
+        }
+      } finally {
+        submit.mockRestore();
+        acquire.mockRestore();
+      }
+    },
+  );
 });
