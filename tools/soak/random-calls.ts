@@ -13,6 +13,7 @@ import {
   activationOperation,
   activations,
   activeBackend,
+  chooseTokenOperation,
   crossEntropyOperation,
   dropoutOperation,
   embeddingOperation,
@@ -100,6 +101,16 @@ const calls: readonly ((draw: Draw) => RandomCall)[] = [
     return callOf(crossEntropyOperation, { rows, classes }, () => ({
       logits: drawn("logits", [rows, classes]),
       labels: integers(rows, (i) => (i * 7919) % classes),
+    }));
+  },
+  (draw) => {
+    const [rows, vocabulary] = [draw.size(20), draw.integer(2, 3000)];
+    const [topK, place] = [draw.integer(1, vocabulary), 0.01 * draw.integer(0, 99)];
+    return callOf(chooseTokenOperation, { rows, vocabulary, topK, place }, () => ({
+      logits: drawn("logits", [rows, vocabulary]),
+      ...(place > 0.3 && {
+        draw: { temperature: 1, topK, places: Array.from({ length: rows }, () => place) },
+      }),
     }));
   },
   (draw) => {

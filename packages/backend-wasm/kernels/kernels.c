@@ -5,6 +5,7 @@
 #include "attention_maps.c"
 #include "blocks.c"
 #include "cross_entropy.c"
+#include "choose_token.c"
 #include "dropout.c"
 #include "elementwise.c"
 #include "embedding.c"

@@ -10,6 +10,7 @@ import { attentionMapsWasm } from "./attention-maps.ts";
 import { attentionWasm } from "./attention.ts";
 import { linearWasm, panels } from "./linear.ts";
 import { adamwWasm } from "./adamw.ts";
+import { chooseTokenWasm } from "./choose-token.ts";
 import { crossEntropyWasm } from "./cross-entropy.ts";
 import { dropoutWasm } from "./dropout.ts";
 import { embeddingWasm } from "./embedding.ts";
@@ -113,6 +114,10 @@ export function sampleResults({ x, weight, bias, many, attention, ids }: SampleC
     ...both(transposeWasm, { x: q, order: [0, 2, 1, 3] }),
     ...both(sliceWasm, { x: q, axis: 2, begin: 1, size: 60 }),
     ...[0, 0.1].flatMap((labelSmoothing) => both(crossEntropyWasm, { logits: rows, labels, labelSmoothing })),
+    ...both(chooseTokenWasm, {
+      logits: rows,
+      draw: { temperature: 1, topK: 40, places: [...labels].map(() => 0.5) },
+    }),
     ...(adamwWasm.forward(adamwSample(weight), { differentiating: false }).output as Tensor[]),
     ...activations.flatMap((kind) => [activate(kind, many), activate(kind, many, many)]),
     ...attention.flatMap((call) => [

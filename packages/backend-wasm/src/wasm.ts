@@ -7,6 +7,7 @@ import { attentionMapsWasm } from "./attention-maps.ts";
 import { attentionWasm } from "./attention.ts";
 import { cacheWriteWasm } from "./cache-write.ts";
 import { calibrate } from "./calibrate.ts";
+import { chooseTokenWasm } from "./choose-token.ts";
 import { crossEntropyWasm } from "./cross-entropy.ts";
 import { embeddingWasm } from "./embedding.ts";
 import { mergeHeadsWasm, splitHeadsWasm } from "./heads.ts";
@@ -81,6 +82,7 @@ const own: readonly AnyKernel[] = [
   attentionWasm,
   attentionMapsWasm,
   cacheWriteWasm,
+  chooseTokenWasm,
   crossEntropyWasm,
   dropoutWasm,
   embeddingWasm,

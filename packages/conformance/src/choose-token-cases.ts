@@ -27,7 +27,7 @@ const choices: readonly Choice[] = [
   {
     name: "a draw of each row",
     shape: [3, 300],
-    options: { draw: { temperature: 1, places: [0, 0.4, 0.95] } },
+    options: { draw: { temperature: 1, places: [0, 0.401, 0.951] } },
   },
   {
     name: "a draw among few",
@@ -64,8 +64,9 @@ export const chooseTokenCases: readonly KernelCase<ChooseTokenCall>[] = choices.
   ({ name, shape, options, step, replaced = {} }) => ({
     name,
     make: () => {
-      const values = Float32Array.from(randomStream({ seed: 4, path: "logits" }).normals(shape[0] * shape[1]), (value, i) =>
-        i in replaced ? replaced[i]! : step ? Math.round(value / step) * step : value,
+      const values = Float32Array.from(
+        randomStream({ seed: 4, path: "logits" }).normals(shape[0] * shape[1]),
+        (value, i) => (i in replaced ? replaced[i]! : step ? Math.round(value / step) * step : value),
       );
       return { logits: tf.tensor(values, [...shape]), ...options };
     },

@@ -13,6 +13,7 @@ import { activationCases } from "./activation-cases.ts";
 import { adamwCases } from "./adamw-cases.ts";
 import { attentionCases, attentionMapsCases } from "./attention-cases.ts";
 import { cacheWriteCases } from "./cache-write-cases.ts";
+import { chooseTokenCases } from "./choose-token-cases.ts";
 import { crossEntropyCases } from "./cross-entropy-cases.ts";
 import { drawn } from "./drawn.ts";
 import { dropoutCases } from "./dropout-cases.ts";
@@ -98,6 +99,7 @@ export const kernelRuns: readonly KernelRun[] = [
   ...runsOf(attentionOperation, attentionCases),
   ...runsOf(attentionMapsOperation, attentionMapsCases),
   ...runsOf(cacheWriteOperation, cacheWriteCases),
+  ...runsOf(core.chooseTokenOperation, chooseTokenCases),
   ...runsOf(core.crossEntropyOperation, crossEntropyCases),
   ...runsOf(core.dropoutOperation, dropoutCases),
   ...runsOf(core.embeddingOperation, embeddingCases),
