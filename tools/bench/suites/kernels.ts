@@ -30,7 +30,7 @@ import {
 } from "@heddle/core";
 import type { Operation } from "@heddle/core";
 import { setsBeyondCaches } from "../data.ts";
-import type { BenchCase, BenchSuite } from "../suite.ts";
+import type { BenchCase } from "../suite.ts";
 
 /** How large the cases are. */
 export interface KernelSizes {
