@@ -57,4 +57,7 @@ export const issues: Readonly<Record<string, Readonly<Record<string, LazyMeasure
     "node-20": () => import("./wasm/node-20.ts"),
     "first-call": () => import("./wasm/first-call.ts"),
   },
+  webgpu: {
+    "same-losses": () => import("./webgpu/same-losses.ts"),
+  },
 };

@@ -1,0 +1,12 @@
+import { expect, it } from "vitest";
+import { compareLosses, courses } from "./same-losses.ts";
+
+it.each(Object.entries(courses))(
+  "%s is trained on webgpu as on wasm, dropout included",
+  async (_, course) => {
+    const { difference, losses } = await compareLosses(course);
+    expect(losses).toHaveLength(20);
+    expect(losses.at(-1)!).toBeLessThan(losses[0]! - 0.1);
+    expect(difference).toBeLessThanOrEqual(1e-3);
+  },
+);
