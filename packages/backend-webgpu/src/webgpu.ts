@@ -9,6 +9,7 @@ import type { WebGpuAdapterInfo, WebGpuDevice } from "./gpu.ts";
 import { activationWebGpu } from "./activation.ts";
 import { cacheWriteWebGpu } from "./cache-write.ts";
 import { dropoutWebGpu } from "./dropout.ts";
+import { layerNormWebGpu, rmsNormWebGpu } from "./norms.ts";
 
 /** What `webgpu` takes. */
 export interface WebGpuOptions {
@@ -26,7 +27,13 @@ export interface WebGpuOptions {
 }
 
 /** One for each operation that has its own. */
-const own: readonly AnyKernel[] = [activationWebGpu, cacheWriteWebGpu, dropoutWebGpu];
+const own: readonly AnyKernel[] = [
+  activationWebGpu,
+  cacheWriteWebGpu,
+  dropoutWebGpu,
+  layerNormWebGpu,
+  rmsNormWebGpu,
+];
 
 /** Makes tfjs's backend over a device, reading of values by `await tensor.data()` only, and not while an error is unseen. */
 async function createEngine(device: WebGpuDevice, info: WebGpuAdapterInfo | undefined, errors: DeviceErrors) {
