@@ -10,6 +10,8 @@ import { activationWebGpu } from "./activation.ts";
 import { cacheWriteWebGpu } from "./cache-write.ts";
 import { dropoutWebGpu } from "./dropout.ts";
 import { layerNormWebGpu, rmsNormWebGpu } from "./norms.ts";
+import { residualWebGpu } from "./residual.ts";
+import { rotaryWebGpu } from "./rotary.ts";
 
 /** What `webgpu` takes. */
 export interface WebGpuOptions {
@@ -32,7 +34,9 @@ const own: readonly AnyKernel[] = [
   cacheWriteWebGpu,
   dropoutWebGpu,
   layerNormWebGpu,
+  residualWebGpu,
   rmsNormWebGpu,
+  rotaryWebGpu,
 ];
 
 /** Makes tfjs's backend over a device, reading of values by `await tensor.data()` only, and not while an error is unseen. */
