@@ -17,7 +17,9 @@ export interface Engine {
   readonly commandEncoder: CommandEncoder;
   computePassEncoder: ComputePass | null;
   dispatchCountInPass: number;
-  makeTensorInfo(shape: readonly number[], dtype: DataType): TensorInfo;
+  makeTensorInfo(shape: readonly number[], dtype: DataType, values?: Float32Array): TensorInfo;
+  /** Frees what `makeTensorInfo` made, when no recorded command uses it any more. */
+  disposeData(dataId: object): unknown;
   /** Gives a tensor a buffer, with its values if it has them. */
   uploadToGPU(dataId: object): void;
   /** A buffer of fields of 4 bytes, freed after the submit. */
@@ -33,7 +35,9 @@ export function engine(): Engine {
 }
 
 /** A tensor's data with a buffer on the device. */
-export function onDevice({ dataId }: TensorInfo): EngineData & { readonly resource: GpuBuffer } {
+export function onDevice({
+  dataId,
+}: Pick<TensorInfo, "dataId">): EngineData & { readonly resource: GpuBuffer } {
   const { tensorMap } = engine();
   const data = tensorMap.get(dataId);
   engine().uploadToGPU(dataId);

@@ -114,6 +114,8 @@ fn main(@builtin(local_invocation_index) i: u32) { y[i] = uniforms.factor * x[i]
     [2, 37, 19],
     [3, 16, 40],
     [2, 0, 3],
+    [1, 65, 3],
+    [2, 5000, 19],
   ])("sum %i matrices of %i rows of %i", async (batch, rows, width) => {
     const values = Array.from({ length: batch * rows * width }, (_, i) => ((i * 37) % 11) - 5);
     const x = tf.tensor3d(values, [batch, rows, width]);

@@ -123,10 +123,13 @@ function compiledBy(device: ComputeDevice): Compiled {
   return found;
 }
 
+/** A tensor, or data of the device that is none. */
+export type Values = Pick<Tensor, "dataId" | "size">;
+
 /** What a run is over. */
 export interface Run<B extends string, U extends string> {
   /** `undefined` for what the program's variant has not. */
-  readonly buffers: Readonly<Record<B, Tensor | undefined>>;
+  readonly buffers: Readonly<Record<B, Values | undefined>>;
   readonly uniforms: Readonly<Record<U, number>>;
   readonly groups: Groups;
 }

@@ -1,42 +1,66 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { output, program, run } from "./program.ts";
+import { flatGroup, flatGroups, output, program, run } from "./program.ts";
 
-/** Columns of a group, and rows that it adds up side by side. */
-const [COLUMNS, LANES] = [16, 16];
+const SIZE = 64;
 
+/** Rows that are summed in one pass; of more, this many blocks at most are summed first. */
+const ROWS = 64;
+
+/** Rows that one invocation adds up, and how many do. */
+export interface RowBlocks {
+  readonly block: number;
+  readonly blocks: number;
+}
+
+/** A first pass over rows, whose sums one more pass adds up: short blocks, not many more than a block's rows. */
+export function rowBlocks(rows: number): RowBlocks {
+  const block = Math.ceil(rows / Math.max(1, Math.min(ROWS, Math.sqrt(rows))));
+  return { block, blocks: Math.ceil(rows / Math.max(1, block)) };
+}
+
+/** An invocation adds up one column of a block of rows: neighbours read neighbours, and no one waits for another. */
 const rowSumsProgram = program({
   name: "rowSums.f32",
   reads: { x: "f32" },
   writes: { y: "f32" },
-  uniforms: { rows: "u32", width: "u32" },
+  uniforms: { size: "u32", blocks: "u32", block: "u32", rows: "u32", width: "u32" },
   code: `
-var<workgroup> parts: array<f32, ${COLUMNS * LANES}>;
-@compute @workgroup_size(${COLUMNS}, ${LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) lane: vec3u) {
-  let column = group.x * ${COLUMNS} + lane.x;
+@compute @workgroup_size(${SIZE})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let i = ${flatGroup} * ${SIZE} + lane;
+  if (i >= uniforms.size) { return; }
+  let column = i % uniforms.width;
+  // Of all matrices, one after the other.
+  let block = i / uniforms.width;
+  let matrix = block / uniforms.blocks;
+  let first = block % uniforms.blocks * uniforms.block;
+  let last = min(first + uniforms.block, uniforms.rows);
   var sum = 0.0;
-  if (column < uniforms.width) {
-    for (var row = lane.y; row < uniforms.rows; row += ${LANES}) {
-      sum += x[(group.y * uniforms.rows + row) * uniforms.width + column];
-    }
+  for (var row = first; row < last; row++) {
+    sum += x[(matrix * uniforms.rows + row) * uniforms.width + column];
   }
-  parts[lane.y * ${COLUMNS} + lane.x] = sum;
-  workgroupBarrier();
-  if (lane.y > 0 || column >= uniforms.width) { return; }
-  for (var other = 1u; other < ${LANES}; other++) { sum += parts[other * ${COLUMNS} + lane.x]; }
-  y[group.y * uniforms.width + column] = sum;
+  y[i] = sum;
 }`,
 });
 
 /** Sums over the rows of each of `batch` matrices, [batch, width], always in the same order. */
 export function rowSums(x: Tensor, batch: number, width: number, shape: readonly number[]): Tensor {
-  const y = output(shape);
+  const rows = x.size / (batch * width) || 0;
+  const { block, blocks } = rows > ROWS ? rowBlocks(rows) : { block: rows, blocks: 1 };
+  const y = output(blocks === 1 ? shape : [batch, blocks, width]);
   run(rowSumsProgram, {
     buffers: { x, y },
-    uniforms: { rows: x.size / (batch * width) || 0, width },
-    groups: [Math.ceil(width / COLUMNS), batch],
+    uniforms: { size: y.size, blocks, block, rows, width },
+    groups: flatGroups(Math.ceil(y.size / SIZE)),
   });
-  return y;
+  if (blocks === 1) return y;
+  const sums = rowSums(y, batch, width, shape);
+  y.dispose();
+  return sums;
 }
 
 /** Sums over all dimensions but the last. */

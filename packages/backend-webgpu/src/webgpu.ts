@@ -9,6 +9,10 @@ import type { WebGpuAdapterInfo, WebGpuDevice } from "./gpu.ts";
 import { activationWebGpu } from "./activation.ts";
 import { cacheWriteWebGpu } from "./cache-write.ts";
 import { chooseTokenWebGpu } from "./choose-token.ts";
+import { dropoutWebGpu } from "./dropout.ts";
+import { layerNormWebGpu, rmsNormWebGpu } from "./norms.ts";
+import { residualWebGpu } from "./residual.ts";
+import { rotaryWebGpu } from "./rotary.ts";
 
 /** What `webgpu` takes. */
 export interface WebGpuOptions {
@@ -26,7 +30,16 @@ export interface WebGpuOptions {
 }
 
 /** One for each operation that has its own. */
-const own: readonly AnyKernel[] = [activationWebGpu, cacheWriteWebGpu, chooseTokenWebGpu];
+const own: readonly AnyKernel[] = [
+  activationWebGpu,
+  cacheWriteWebGpu,
+  chooseTokenWebGpu,
+  dropoutWebGpu,
+  layerNormWebGpu,
+  residualWebGpu,
+  rmsNormWebGpu,
+  rotaryWebGpu,
+];
 
 /** More than a token takes in a model of 12 layers: a submit costs as much as many programs. */
 const PROGRAMS_OF_A_SUBMIT = 256;

@@ -1,0 +1,79 @@
+import { kernel, residualOperation } from "@heddle/core";
+import type { Kernel, ResidualCall } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import { flatGroup, flatGroups, output, program, programs, run } from "./program.ts";
+import { rowSums } from "./sums.ts";
+
+/** x as [outer, repeats, inner], over which y is [outer, inner]. */
+interface Repetition {
+  readonly outer: number;
+  readonly repeats: number;
+  readonly inner: number;
+}
+
+/** How y is repeated along x; undefined when that is along dimensions that do not lie together. */
+function repetitionOf({ x, y }: ResidualCall): Repetition | undefined {
+  const missing = x.shape.length - y.shape.length;
+  const axes = x.shape.flatMap((length, axis) => (length === 1 ? [] : [axis]));
+  const repeated = axes.filter((axis) => axis < missing || y.shape[axis - missing] === 1);
+  if (repeated.length === 0) return { outer: 1, repeats: 1, inner: x.size };
+  const [first, last] = [repeated[0]!, repeated.at(-1)!];
+  if (axes.some((axis) => axis > first && axis < last && !repeated.includes(axis))) return undefined;
+  const lengthOf = (begin: number, end: number): number => tf.util.sizeFromShape(x.shape.slice(begin, end));
+  return {
+    outer: lengthOf(0, first),
+    repeats: lengthOf(first, last + 1),
+    inner: lengthOf(last + 1, x.shape.length),
+  };
+}
+
+const SIZE = 256;
+
+const residualProgram = programs((element: "vec4f" | "f32") =>
+  program({
+    name: `residual.${element}`,
+    reads: { x: element, y: element },
+    writes: { sum: element },
+    uniforms: { size: "u32", repeated: "u32", inner: "u32" },
+    code: `
+@compute @workgroup_size(${SIZE})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let i = ${flatGroup} * ${SIZE} + lane;
+  if (i >= uniforms.size) { return; }
+  sum[i] = x[i] + y[i / uniforms.repeated * uniforms.inner + i % uniforms.inner];
+}`,
+  }),
+);
+
+/** One pass over x, y staying where it is. */
+export const residualWebGpu: Kernel<ResidualCall> = kernel(residualOperation, {
+  name: "residual.f32.webgpu",
+  backend: "webgpu",
+  unsupported: (call) =>
+    repetitionOf(call) ? [] : ["y is repeated along dimensions that do not lie together"],
+  needs: [],
+  forward(call) {
+    const { x, y } = call;
+    const { repeats, inner } = repetitionOf(call)!;
+    const sum = output(x.shape);
+    const values = inner % 4 === 0 ? 4 : 1;
+    const size = sum.size / values;
+    run(residualProgram(values === 4 ? "vec4f" : "f32"), {
+      buffers: { x, y, sum },
+      uniforms: { size, repeated: (repeats * inner) / values, inner: inner / values },
+      groups: flatGroups(Math.ceil(size / SIZE)),
+    });
+    return { output: sum };
+  },
+  gradient: ({ call, dy }) => ({
+    x: () => dy,
+    y: () => {
+      const { outer, repeats, inner } = repetitionOf(call)!;
+      return repeats === 1 ? tf.reshape(dy, call.y.shape) : rowSums(dy, outer, inner, call.y.shape);
+    },
+  }),
+});
