@@ -8,6 +8,8 @@ import type { DeviceErrors } from "./device-errors.ts";
 import type { WebGpuAdapterInfo, WebGpuDevice } from "./gpu.ts";
 import { activationWebGpu } from "./activation.ts";
 import { cacheWriteWebGpu } from "./cache-write.ts";
+import { mergeHeadsWebGpu, splitHeadsWebGpu } from "./heads.ts";
+import { sliceWebGpu, transposeWebGpu } from "./shape.ts";
 
 /** What `webgpu` takes. */
 export interface WebGpuOptions {
@@ -25,7 +27,14 @@ export interface WebGpuOptions {
 }
 
 /** One for each operation that has its own. */
-const own: readonly AnyKernel[] = [activationWebGpu, cacheWriteWebGpu];
+const own: readonly AnyKernel[] = [
+  activationWebGpu,
+  cacheWriteWebGpu,
+  mergeHeadsWebGpu,
+  sliceWebGpu,
+  splitHeadsWebGpu,
+  transposeWebGpu,
+];
 
 /** Makes tfjs's backend over a device, reading of values by `await tensor.data()` only, and not while an error is unseen. */
 async function createEngine(device: WebGpuDevice, info: WebGpuAdapterInfo | undefined, errors: DeviceErrors) {
