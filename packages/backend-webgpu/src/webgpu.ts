@@ -7,6 +7,7 @@ import { watchDevice } from "./device-errors.ts";
 import type { DeviceErrors } from "./device-errors.ts";
 import type { WebGpuAdapterInfo, WebGpuDevice } from "./gpu.ts";
 import { activationWebGpu } from "./activation.ts";
+import { adamwWebGpu } from "./adamw.ts";
 import { cacheWriteWebGpu } from "./cache-write.ts";
 import { mergeHeadsWebGpu, splitHeadsWebGpu } from "./heads.ts";
 import { sliceWebGpu, transposeWebGpu } from "./shape.ts";
@@ -29,6 +30,7 @@ export interface WebGpuOptions {
 /** One for each operation that has its own. */
 const own: readonly AnyKernel[] = [
   activationWebGpu,
+  adamwWebGpu,
   cacheWriteWebGpu,
   mergeHeadsWebGpu,
   sliceWebGpu,
