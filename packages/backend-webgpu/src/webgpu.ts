@@ -9,6 +9,7 @@ import type { WebGpuAdapterInfo, WebGpuDevice } from "./gpu.ts";
 import { activationWebGpu } from "./activation.ts";
 import { adamwWebGpu } from "./adamw.ts";
 import { cacheWriteWebGpu } from "./cache-write.ts";
+import { crossEntropyWebGpu } from "./cross-entropy.ts";
 import { mergeHeadsWebGpu, splitHeadsWebGpu } from "./heads.ts";
 import { sliceWebGpu, transposeWebGpu } from "./shape.ts";
 
@@ -32,6 +33,7 @@ const own: readonly AnyKernel[] = [
   activationWebGpu,
   adamwWebGpu,
   cacheWriteWebGpu,
+  crossEntropyWebGpu,
   mergeHeadsWebGpu,
   sliceWebGpu,
   splitHeadsWebGpu,
