@@ -10,6 +10,7 @@ import { activationWebGpu } from "./activation.ts";
 import { adamwWebGpu } from "./adamw.ts";
 import { cacheWriteWebGpu } from "./cache-write.ts";
 import { crossEntropyWebGpu } from "./cross-entropy.ts";
+import { embeddingWebGpu } from "./embedding.ts";
 import { mergeHeadsWebGpu, splitHeadsWebGpu } from "./heads.ts";
 import { sliceWebGpu, transposeWebGpu } from "./shape.ts";
 
@@ -34,6 +35,7 @@ const own: readonly AnyKernel[] = [
   adamwWebGpu,
   cacheWriteWebGpu,
   crossEntropyWebGpu,
+  embeddingWebGpu,
   mergeHeadsWebGpu,
   sliceWebGpu,
   splitHeadsWebGpu,
