@@ -9,12 +9,27 @@ import {
 } from "@heddle/conformance";
 import { crossEntropy, crossEntropyOperation, differentiate } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { crossEntropyWebGpu } from "./cross-entropy.ts";
+import { engine } from "./engine.ts";
+
+afterEach(() => vi.restoreAllMocks());
 
 describe("crossEntropy on webgpu", () => {
   useBackend("webgpu");
-  testKernel(crossEntropyOperation, crossEntropyWebGpu, crossEntropyCases);
+  testKernel(crossEntropyOperation, crossEntropyWebGpu, [
+    ...crossEntropyCases,
+    {
+      name: "the greatest logit behind those of the first turn",
+      make: () => ({
+        logits: tf.tensor2d(
+          Float32Array.from({ length: 600 }, (_, i) => (i === 500 ? 1000 : 0)),
+          [1, 600],
+        ),
+        labels: Int32Array.of(7),
+      }),
+    },
+  ]);
 
   it("has the gradient that differences give", async () => {
     const logits = drawParameter("logits", [4, 13]);
@@ -64,6 +79,33 @@ describe("crossEntropy on webgpu", () => {
     expect(found.slice(2)).toEqual(found.slice(0, 2));
     logits.dispose();
   });
+
+  it.each([32, 5])(
+    "takes logits of %i classes in parts where these are beyond what a program may see",
+    async (classes) => {
+      const logits = drawn("logits", [150, classes]);
+      const labels = Int32Array.from({ length: 150 }, (_, row) => (row % 9 === 0 ? -100 : row % classes));
+      const results = async (): Promise<unknown> => {
+        const { value, gradients } = differentiate(() => crossEntropy({ logits, labels }), [logits]);
+        const numbers = [await value.data(), await gradients[0]!.data()];
+        tf.dispose([value, gradients[0]!]);
+        return numbers;
+      };
+      const whole = await results();
+      const { device } = engine();
+      const createBindGroup = vi.spyOn(device, "createBindGroup");
+      vi.spyOn(device, "limits", "get").mockReturnValue({
+        maxStorageBufferBindingSize: 2048,
+        minStorageBufferOffsetAlignment: 256,
+      });
+      expect(await results()).toEqual(whole);
+      // Two or more parts, of which the losses are summed once.
+      expect(createBindGroup.mock.calls.length).toBeGreaterThanOrEqual(5);
+      for (const [{ entries }] of createBindGroup.mock.calls)
+        for (const { resource } of entries) expect(resource.size).toBeLessThanOrEqual(2048);
+      logits.dispose();
+    },
+  );
 
   it("is no finite number where a logit is NaN or the greatest is infinite", async () => {
     for (const bad of [NaN, Infinity]) {

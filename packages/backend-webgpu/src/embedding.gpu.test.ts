@@ -9,8 +9,11 @@ import {
 } from "@heddle/conformance";
 import { differentiate, embedding, embeddingOperation } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { embeddingWebGpu } from "./embedding.ts";
+import { engine } from "./engine.ts";
+
+afterEach(() => vi.restoreAllMocks());
 
 describe("embedding on webgpu", () => {
   useBackend("webgpu");
@@ -67,6 +70,40 @@ describe("embedding on webgpu", () => {
     expect(largestDifference(await gradients[0]!.data(), counts)).toBe(0);
     tf.dispose([ids, table, dy, value, gradients[0]!]);
   });
+
+  it.each([
+    [150, 12, 4096],
+    [150, 5, 2048],
+  ])(
+    "takes a table [%i, %i] in parts where %i bytes are the most that a program may see",
+    async (...given) => {
+      const [rows, width, most] = given;
+      const table = drawn("table", [rows, width]);
+      const ids = tf.tensor1d([0, 149, 64, 63, 149, 128, -1, 150, 85, 84], "int32");
+      const dy = drawn("dy", [ids.size, width]);
+      const results = async (): Promise<unknown> => {
+        const { value, gradients } = differentiate(() => embedding(table, ids), [table], dy);
+        const numbers = [await value.data(), await gradients[0]!.data()];
+        tf.dispose([value, gradients[0]!]);
+        return numbers;
+      };
+      const whole = await results();
+      const { device } = engine();
+      const createBindGroup = vi.spyOn(device, "createBindGroup");
+      vi.spyOn(device, "limits", "get").mockReturnValue({
+        maxStorageBufferBindingSize: most,
+        minStorageBufferOffsetAlignment: 256,
+      });
+      expect(await results()).toEqual(whole);
+      const sizes = createBindGroup.mock.calls.flatMap(([{ entries }]) =>
+        entries.map(({ resource: { size } }) => size!),
+      );
+      // At least two parts forward and two backward, each of a few arrays and uniforms.
+      expect(sizes.length).toBeGreaterThanOrEqual(16);
+      expect(Math.max(...sizes)).toBeLessThanOrEqual(most);
+      tf.dispose([table, ids, dy]);
+    },
+  );
 
   it("gives zeros for ids that the table has no row for, and they have no gradient", async () => {
     const ids = tf.tensor1d([-1, 1, 2, 2 ** 31 - 1, -(2 ** 31)], "int32");

@@ -1,7 +1,7 @@
 import { embeddingOperation, kernel } from "@heddle/core";
 import type { EmbeddingCall, Kernel } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { flatGroup, flatGroups, output, program, programs, run } from "./program.ts";
+import { flatGroup, flatGroups, output, program, programs, rowParts, run } from "./program.ts";
 
 type Value = "f32" | "vec4f";
 
@@ -16,7 +16,7 @@ const rowsProgram = programs((type: Value) =>
     name: `embedding.${type}.rows`,
     reads: { table: type, ids: "i32" },
     writes: { y: type },
-    uniforms: { size: "u32", rows: "u32", width: "u32" },
+    uniforms: { size: "u32", first_row: "u32", rows: "u32", width: "u32" },
     code: `
 @compute @workgroup_size(${SIZE})
 fn main(
@@ -26,10 +26,14 @@ fn main(
 ) {
   let i = ${flatGroup} * ${SIZE} + lane;
   if (i >= uniforms.size) { return; }
-  let row = u32(ids[i / uniforms.width]);
-  // Zeros where the table has no such row.
-  y[i] = ${type}();
-  if (row < uniforms.rows) { y[i] = table[row * uniforms.width + i % uniforms.width]; }
+  // Rows before the part's first wrap round, and are beyond its last.
+  let row = u32(ids[i / uniforms.width]) - uniforms.first_row;
+  if (row < uniforms.rows) {
+    y[i] = table[row * uniforms.width + i % uniforms.width];
+  } else if (uniforms.first_row == 0) {
+    // For another part to write, or the table has no such row.
+    y[i] = ${type}();
+  }
 }`,
   }),
 );
@@ -46,15 +50,15 @@ const gradientProgram = programs((type: Value) =>
     name: `embedding.${type}.gradient`,
     reads: { ids: "i32", dy: type },
     writes: { dtable: type },
-    uniforms: { ids_count: "u32", rows: "u32", width: "u32", block: "u32" },
+    uniforms: { ids_count: "u32", first_row: "u32", rows: "u32", width: "u32", block: "u32" },
     code: `
 // A bit for each of the ids that are looked at together: whether its row is of this block.
 var<workgroup> found: array<atomic<u32>, ${SIZE / 32}>;
 @compute @workgroup_size(${SIZE})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let first_row = group.x * uniforms.block;
-  let end_row = min(first_row + uniforms.block, uniforms.rows);
-  for (var row = first_row; row < end_row; row++) {
+  let first = group.x * uniforms.block;
+  let end = min(first + uniforms.block, uniforms.rows);
+  for (var row = first; row < end; row++) {
     for (var column = lane; column < uniforms.width; column += ${SIZE}) {
       dtable[row * uniforms.width + column] = ${type}();
     }
@@ -63,14 +67,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     if (lane < ${SIZE / 32}) { atomicStore(&found[lane], 0); }
     workgroupBarrier();
     if (first_id + lane < uniforms.ids_count) {
-      let row = u32(ids[first_id + lane]);
-      if (row >= first_row && row < end_row) { atomicOr(&found[lane / 32], 1u << (lane % 32)); }
+      let row = u32(ids[first_id + lane]) - uniforms.first_row;
+      if (row >= first && row < end) { atomicOr(&found[lane / 32], 1u << (lane % 32)); }
     }
     workgroupBarrier();
     for (var word = 0u; word < ${SIZE / 32}; word++) {
       for (var bits = atomicLoad(&found[word]); bits != 0; bits &= bits - 1) {
         let id = first_id + 32 * word + firstTrailingBit(bits);
-        let row = u32(ids[id]);
+        let row = u32(ids[id]) - uniforms.first_row;
         for (var column = lane; column < uniforms.width; column += ${SIZE}) {
           dtable[row * uniforms.width + column] += dy[id * uniforms.width + column];
         }
@@ -86,11 +90,13 @@ function rowsOf(table: Tensor, ids: Tensor): Tensor {
   const [rows, width] = table.shape as [number, number];
   const [type, per] = valueOf(width);
   const y = output([...ids.shape, width]);
-  run(rowsProgram(type), {
-    buffers: { table, ids, y },
-    uniforms: { size: y.size / per, rows, width: width / per },
-    groups: flatGroups(Math.ceil(y.size / per / SIZE)),
-  });
+  const size = y.size / per;
+  for (const part of rowParts(rows, width))
+    run(rowsProgram(type), {
+      buffers: { table: part.of(table), ids, y },
+      uniforms: { size, first_row: part.first, rows: part.rows, width: width / per },
+      groups: flatGroups(Math.ceil(size / SIZE)),
+    });
   return y;
 }
 
@@ -98,12 +104,15 @@ function tableGradient(shape: readonly number[], ids: Tensor, dy: Tensor): Tenso
   const [rows, width] = shape as readonly [number, number];
   const [type, per] = valueOf(width);
   const dtable = output(shape);
-  const block = Math.ceil(rows / BLOCKS);
-  run(gradientProgram(type), {
-    buffers: { ids, dy, dtable },
-    uniforms: { ids_count: ids.size, rows, width: width / per, block },
-    groups: [dtable.size === 0 ? 0 : Math.ceil(rows / block)],
-  });
+  if (dtable.size === 0) return dtable;
+  for (const part of rowParts(rows, width)) {
+    const block = Math.ceil(part.rows / BLOCKS);
+    run(gradientProgram(type), {
+      buffers: { ids, dy, dtable: part.of(dtable) },
+      uniforms: { ids_count: ids.size, first_row: part.first, rows: part.rows, width: width / per, block },
+      groups: [Math.ceil(part.rows / block)],
+    });
+  }
   return dtable;
 }
 
