@@ -84,6 +84,6 @@ export interface ComputeDevice {
   createBindGroup(descriptor: {
     label: string;
     layout: object;
-    entries: { binding: number; resource: { buffer: GpuBuffer } }[];
+    entries: { binding: number; resource: { buffer: GpuBuffer; offset?: number; size?: number } }[];
   }): object;
 }

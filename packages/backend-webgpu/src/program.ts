@@ -126,10 +126,45 @@ function compiledBy(device: ComputeDevice): Compiled {
 /** A tensor, or data of the device that is none. */
 export type Values = Pick<Tensor, "dataId" | "size">;
 
+/** Values of a tensor that follow each other, as a program's whole array. */
+export interface Part {
+  readonly tensor: Values;
+  /** Number of the first, at an offset that the device allows: `rowParts` gives such. */
+  readonly from: number;
+  readonly count: number;
+}
+
+const BYTES_PER_VALUE = 4;
+
+/** Rows of matrices of one shape that a program is given together. */
+export interface RowPart {
+  /** Number of the first. */
+  readonly first: number;
+  readonly rows: number;
+  /** Those of a matrix. */
+  of(matrix: Values): Part;
+}
+
+/** Matrices as parts that the device can bind: one as a rule, of all rows. */
+export function rowParts(rows: number, width: number): RowPart[] {
+  const { maxStorageBufferBindingSize: most, minStorageBufferOffsetAlignment: alignment } = engine().device
+    .limits as Readonly<Record<string, number>>;
+  const rowBytes = width * BYTES_PER_VALUE;
+  // Rows from one that a part may begin with to the next.
+  let step = 1;
+  while ((step * rowBytes) % alignment! !== 0) step *= 2;
+  const each = Math.min(rows, Math.max(step, Math.floor(most! / rowBytes / step) * step));
+  return Array.from({ length: Math.ceil(rows / each) || 1 }, (_, i) => {
+    const first = i * each;
+    const own = Math.min(each, rows - first);
+    return { first, rows: own, of: (tensor) => ({ tensor, from: first * width, count: own * width }) };
+  });
+}
+
 /** What a run is over. */
 export interface Run<B extends string, U extends string> {
   /** `undefined` for what the program's variant has not. */
-  readonly buffers: Readonly<Record<B, Values | undefined>>;
+  readonly buffers: Readonly<Record<B, Values | Part | undefined>>;
   readonly uniforms: Readonly<Record<U, number>>;
   readonly groups: Groups;
 }
@@ -157,12 +192,13 @@ export function run<B extends string, U extends string>(
   }
   const firstWritten = of.buffers.length - of.written;
   const resources = of.buffers.map((name, at) => {
-    const tensor = buffers[name]!;
-    if (tensor.size === 0) return { buffer: nothing };
+    const given = buffers[name]!;
+    const { tensor, from, count } = "tensor" in given ? given : { tensor: given, from: 0, count: given.size };
+    if (count === 0) return { buffer: nothing };
     const data = onDevice(tensor);
     // What was read before is no longer so.
     if (at >= firstWritten) data.values = null;
-    return { buffer: data.resource };
+    return { buffer: data.resource, offset: from * BYTES_PER_VALUE, size: count * BYTES_PER_VALUE };
   });
   resources.forEach(({ buffer }, at) => {
     const other = resources.findIndex((resource) => resource.buffer === buffer);
@@ -178,7 +214,7 @@ export function run<B extends string, U extends string>(
   const bindGroup = device.createBindGroup({
     label: of.name,
     layout: pipeline.getBindGroupLayout(0),
-    entries: bindings.map(({ buffer }, binding) => ({ binding, resource: { buffer } })),
+    entries: bindings.map((resource, binding) => ({ binding, resource })),
   });
   own.ensureCommandEncoderReady();
   const pass = (own.computePassEncoder ??= own.commandEncoder.beginComputePass());

@@ -7,12 +7,17 @@ import { watchDevice } from "./device-errors.ts";
 import type { DeviceErrors } from "./device-errors.ts";
 import type { WebGpuAdapterInfo, WebGpuDevice } from "./gpu.ts";
 import { activationWebGpu } from "./activation.ts";
+import { adamwWebGpu } from "./adamw.ts";
 import { cacheWriteWebGpu } from "./cache-write.ts";
 import { chooseTokenWebGpu } from "./choose-token.ts";
+import { crossEntropyWebGpu } from "./cross-entropy.ts";
 import { dropoutWebGpu } from "./dropout.ts";
+import { embeddingWebGpu } from "./embedding.ts";
+import { mergeHeadsWebGpu, splitHeadsWebGpu } from "./heads.ts";
 import { layerNormWebGpu, rmsNormWebGpu } from "./norms.ts";
 import { residualWebGpu } from "./residual.ts";
 import { rotaryWebGpu } from "./rotary.ts";
+import { sliceWebGpu, transposeWebGpu } from "./shape.ts";
 
 /** What `webgpu` takes. */
 export interface WebGpuOptions {
@@ -32,13 +37,20 @@ export interface WebGpuOptions {
 /** One for each operation that has its own. */
 const own: readonly AnyKernel[] = [
   activationWebGpu,
+  adamwWebGpu,
   cacheWriteWebGpu,
   chooseTokenWebGpu,
+  crossEntropyWebGpu,
   dropoutWebGpu,
+  embeddingWebGpu,
   layerNormWebGpu,
+  mergeHeadsWebGpu,
   residualWebGpu,
   rmsNormWebGpu,
   rotaryWebGpu,
+  sliceWebGpu,
+  splitHeadsWebGpu,
+  transposeWebGpu,
 ];
 
 /** More than a token takes in a model of 12 layers: a submit costs as much as many programs. */

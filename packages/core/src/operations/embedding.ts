@@ -31,12 +31,13 @@ export const embeddingOperation: Operation<EmbeddingCall> = defineOperation<Embe
     const ids = saved[0]!;
     const [rows, width] = table.shape as [number, number];
     return {
-      // scatterND adds what falls on the same row; tfjs's own gradient needs a kernel that WASM lacks.
-      table: () =>
-        tf.scatterND(tf.reshape(ids, [ids.size, 1]) as tf.Tensor2D, tf.reshape(dy, [ids.size, width]), [
-          rows,
-          width,
-        ]),
+      table() {
+        // On WebGPU scatterND refuses to have nothing to do.
+        if (ids.size === 0) return tf.zeros([rows, width]);
+        const places = tf.reshape(ids, [ids.size, 1]) as tf.Tensor2D;
+        // scatterND adds what falls on the same row; tfjs's own gradient needs a kernel that WASM lacks.
+        return tf.scatterND(places, tf.reshape(dy, [ids.size, width]), [rows, width]);
+      },
     };
   },
 });

@@ -1,0 +1,116 @@
+import {
+  drawn,
+  drawParameter,
+  embeddingCases,
+  expectGradients,
+  largestDifference,
+  testKernel,
+  useBackend,
+} from "@heddle/conformance";
+import { differentiate, embedding, embeddingOperation } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { embeddingWebGpu } from "./embedding.ts";
+import { engine } from "./engine.ts";
+
+afterEach(() => vi.restoreAllMocks());
+
+describe("embedding on webgpu", () => {
+  useBackend("webgpu");
+  testKernel(
+    embeddingOperation,
+    embeddingWebGpu,
+    [
+      ...embeddingCases,
+      {
+        name: "ids that were computed on the device",
+        make: () => ({ table: drawn("table", [9, 4]), ids: tf.argMax(drawn("scores", [7, 9]), 1) }),
+      },
+    ],
+    { forward: 0, gradient: 1e-6 },
+  );
+
+  it("has the gradient that differences give, ids repeating", async () => {
+    const table = drawParameter("table", [5, 7]);
+    const ids = tf.tensor2d([3, 0, 3, 1, 3, 0], [2, 3], "int32");
+    await expectGradients(() => embedding(table.tensor(), ids), [table]);
+    ids.dispose();
+    table.dispose();
+  });
+
+  it("adds up gradients in the order of the ids, over many more of them than a group has lanes", async () => {
+    const [rows, width, count] = [3, 5, 700];
+    const numbers = Int32Array.from({ length: count }, (_, i) => (i % 7 === 0 ? 0 : 2));
+    const ids = tf.tensor1d(numbers, "int32");
+    const [table, dy] = [tf.zeros([rows, width]), drawn("dy", [count, width])];
+    const slopes = await dy.data();
+    const expected = new Float32Array(rows * width);
+    for (const [i, row] of numbers.entries())
+      for (let column = 0; column < width; column++)
+        expected[row * width + column]! += slopes[i * width + column]!;
+    const { value, gradients } = differentiate(() => embedding(table, ids), [table], dy);
+    expect(await gradients[0]!.data()).toEqual(expected);
+    tf.dispose([ids, table, dy, value, gradients[0]!]);
+  });
+
+  it("has blocks of rows in a large vocabulary", async () => {
+    const [rows, width] = [50257, 4];
+    const numbers = [50256, 0, 48, 49, 50, 50256, 12345];
+    const ids = tf.tensor1d(numbers, "int32");
+    const table = tf.tensor2d(
+      Float32Array.from({ length: rows * width }, (_, i) => i),
+      [rows, width],
+    );
+    const dy = tf.ones([numbers.length, width]);
+    const { value, gradients } = differentiate(() => embedding(table, ids), [table], dy);
+    const expected = numbers.flatMap((row) => [0, 1, 2, 3].map((column) => row * width + column));
+    expect([...(await value.data())]).toEqual(expected);
+    const counts = new Float32Array(rows * width);
+    for (const at of expected) counts[at]!++;
+    expect(largestDifference(await gradients[0]!.data(), counts)).toBe(0);
+    tf.dispose([ids, table, dy, value, gradients[0]!]);
+  });
+
+  it.each([
+    [150, 12, 4096],
+    [150, 5, 2048],
+  ])(
+    "takes a table [%i, %i] in parts where %i bytes are the most that a program may see",
+    async (...given) => {
+      const [rows, width, most] = given;
+      const table = drawn("table", [rows, width]);
+      const ids = tf.tensor1d([0, 149, 64, 63, 149, 128, -1, 150, 85, 84], "int32");
+      const dy = drawn("dy", [ids.size, width]);
+      const results = async (): Promise<unknown> => {
+        const { value, gradients } = differentiate(() => embedding(table, ids), [table], dy);
+        const numbers = [await value.data(), await gradients[0]!.data()];
+        tf.dispose([value, gradients[0]!]);
+        return numbers;
+      };
+      const whole = await results();
+      const { device } = engine();
+      const createBindGroup = vi.spyOn(device, "createBindGroup");
+      vi.spyOn(device, "limits", "get").mockReturnValue({
+        maxStorageBufferBindingSize: most,
+        minStorageBufferOffsetAlignment: 256,
+      });
+      expect(await results()).toEqual(whole);
+      const sizes = createBindGroup.mock.calls.flatMap(([{ entries }]) =>
+        entries.map(({ resource: { size } }) => size!),
+      );
+      // At least two parts forward and two backward, each of a few arrays and uniforms.
+      expect(sizes.length).toBeGreaterThanOrEqual(16);
+      expect(Math.max(...sizes)).toBeLessThanOrEqual(most);
+      tf.dispose([table, ids, dy]);
+    },
+  );
+
+  it("gives zeros for ids that the table has no row for, and they have no gradient", async () => {
+    const ids = tf.tensor1d([-1, 1, 2, 2 ** 31 - 1, -(2 ** 31)], "int32");
+    const table = tf.ones([2, 3]);
+    const { value, gradients } = differentiate(() => embedding(table, ids), [table]);
+    expect([...(await value.data())]).toEqual([0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    expect([...(await gradients[0]!.data())]).toEqual([0, 0, 0, 1, 1, 1]);
+    tf.dispose([ids, table, value, gradients[0]!]);
+  });
+});

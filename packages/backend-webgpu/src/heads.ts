@@ -1,0 +1,135 @@
+/** Shapes: B batch, H heads, L length, D head width, W width of a row. */
+import { mergeHeadsOperation, splitHeadsOperation } from "@heddle/attention";
+import type { MergeHeadsCall, SplitHeadsCall } from "@heddle/attention";
+import { kernel } from "@heddle/core";
+import type { Kernel } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { flatGroup, flatGroups, output, program, programs, run } from "./program.ts";
+
+/** Rows [B, L, W], and the heads [B, H, L, D] that lie side by side in them from `begin` on. */
+export interface Heads {
+  readonly heads: number;
+  readonly length: number;
+  readonly headWidth: number;
+  readonly width: number;
+  readonly begin: number;
+}
+
+/** The result's value i, where it lies among the other's. */
+const codes = {
+  split: `
+  let place = i % uniforms.head_width;
+  let step = i / uniforms.head_width % uniforms.length;
+  let head = i / uniforms.head_width / uniforms.length % uniforms.heads;
+  let batch = i / uniforms.head_width / uniforms.length / uniforms.heads;
+  let column = uniforms.begin + head * uniforms.head_width + place;
+  y[i] = x[(batch * uniforms.length + step) * uniforms.width + column];`,
+  merge: `
+  let column = i % uniforms.width - uniforms.begin;
+  // Those before the first head wrap round, and are beyond the last.
+  if (column >= uniforms.heads * uniforms.head_width) {
+    y[i] = Value();
+    return;
+  }
+  let step = i / uniforms.width % uniforms.length;
+  let batch = i / uniforms.width / uniforms.length;
+  let place = column % uniforms.head_width;
+  let head = column / uniforms.head_width;
+  y[i] = x[((batch * uniforms.heads + head) * uniforms.length + step) * uniforms.head_width + place];`,
+} as const;
+
+const SIZE = 256;
+
+const headsProgram = programs(({ way, type }: { way: keyof typeof codes; type: "f32" | "vec4f" }) =>
+  program({
+    name: `heads.${type}.${way}`,
+    reads: { x: type },
+    writes: { y: type },
+    uniforms: { size: "u32", heads: "u32", length: "u32", head_width: "u32", width: "u32", begin: "u32" },
+    code: `
+alias Value = ${type};
+@compute @workgroup_size(${SIZE})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let i = ${flatGroup} * ${SIZE} + lane;
+  if (i >= uniforms.size) { return; }${codes[way]}
+}`,
+  }),
+);
+
+function move(
+  way: keyof typeof codes,
+  x: Tensor,
+  { heads, length, headWidth, width, begin }: Heads,
+  shape: readonly number[],
+): Tensor {
+  const size = tf.util.sizeFromShape([...shape]);
+  // All values keep their places, in decoding for example.
+  if (size === x.size && (heads === 1 || length === 1)) return tf.reshape(x, [...shape]);
+  const y = output(shape);
+  const per = [headWidth, width, begin].every((n) => n % 4 === 0) ? 4 : 1;
+  run(headsProgram({ way, type: per === 4 ? "vec4f" : "f32" }), {
+    buffers: { x, y },
+    uniforms: {
+      size: size / per,
+      heads,
+      length,
+      head_width: headWidth / per,
+      width: width / per,
+      begin: begin / per,
+    },
+    groups: flatGroups(Math.ceil(size / per / SIZE)),
+  });
+  return y;
+}
+
+/** Heads out of rows, as a tensor of a shape. */
+export function split(x: Tensor, heads: Heads, shape: readonly number[]): Tensor {
+  return move("split", x, heads, shape);
+}
+
+/** Heads back into rows, zeros around them. */
+export function merge(x: Tensor, heads: Heads, shape: readonly number[]): Tensor {
+  return move("merge", x, heads, shape);
+}
+
+/** Where the heads of a call lie. */
+function headsOf({ x, heads, begin = 0, headWidth = x.shape[2]! / heads }: SplitHeadsCall): Heads {
+  return { heads, length: x.shape[1]!, headWidth, width: x.shape[2]!, begin };
+}
+
+/** The same for heads that are all of a row. */
+function allHeads({ shape }: Tensor): Heads {
+  const [, heads, length, headWidth] = shape as [number, number, number, number];
+  return { heads, length, headWidth, width: heads * headWidth, begin: 0 };
+}
+
+/** One copy, from a part of fused projections too. */
+export const splitHeadsWebGpu: Kernel<SplitHeadsCall> = kernel(splitHeadsOperation, {
+  name: "splitHeads.f32.webgpu",
+  backend: "webgpu",
+  unsupported: () => [],
+  needs: [],
+  forward(call) {
+    const at = headsOf(call);
+    return { output: split(call.x, at, [call.x.shape[0]!, at.heads, at.length, at.headWidth]) };
+  },
+  gradient: ({ call, dy }) => ({ x: () => merge(dy, headsOf(call), call.x.shape) }),
+});
+
+/** One copy. */
+export const mergeHeadsWebGpu: Kernel<MergeHeadsCall> = kernel(mergeHeadsOperation, {
+  name: "mergeHeads.f32.webgpu",
+  backend: "webgpu",
+  unsupported: () => [],
+  needs: [],
+  forward({ x }) {
+    const at = allHeads(x);
+    return { output: merge(x, at, [x.shape[0]!, at.length, at.width]) };
+  },
+  gradient: ({ call: { x }, dy }) => ({ x: () => split(dy, allHeads(x), x.shape) }),
+});
