@@ -34,7 +34,7 @@ async function createEngine(device: WebGpuDevice, info: WebGpuAdapterInfo | unde
   tf.env().set("WEBGPU_CPU_FORWARD", false);
   class Engine extends WebGPUBackend {
     override async read(dataId: object): ReturnType<InstanceType<typeof WebGPUBackend>["read"]> {
-      const values = await super.read(dataId);
+      const values = await errors.unlessLost(super.read(dataId));
       errors.check();
       return values;
     }
@@ -79,7 +79,7 @@ async function start(options: WebGpuOptions): Promise<StartedBackend> {
         engine.endComputePassEncoder();
         engine.ensureCommandEncoderReady();
         engine.submitQueue();
-        await queue.onSubmittedWorkDone();
+        await watch.unlessLost(queue.onSubmittedWorkDone());
       },
       stop,
     };
