@@ -1,4 +1,4 @@
-import { HeddleError } from "@heddle/core";
+import { HeddleError, breathe } from "@heddle/core";
 import type { WebGpuDevice, WebGpuErrorEvent } from "./gpu.ts";
 
 /** Collects what a device reports on the side: WebGPU's errors do not throw, the results are silently wrong. */
@@ -7,7 +7,9 @@ export interface DeviceErrors {
   check(): void;
   /** Throws the first error and forgets it, except a lost device. */
   take(): void;
-  /** Stops listening. */
+  /** Waits for something that the device does. Rejects as soon as the device is lost, or no longer listened to. */
+  unlessLost<T>(work: Promise<T>): Promise<T>;
+  /** Stops listening, and ends what is waited for. */
   stop(): void;
 }
 
@@ -15,7 +17,8 @@ export interface DeviceErrors {
 export function watchDevice(device: WebGpuDevice): DeviceErrors {
   let first: HeddleError | undefined;
   let lost: HeddleError | undefined;
-  let watching = true;
+  // Not Promise.race with one promise for all: that would keep each result until the device is lost.
+  const waiting = new Set<(reason: HeddleError) => void>();
   const listen = ({ error }: WebGpuErrorEvent): void => {
     first ??= new HeddleError(
       "unsupported",
@@ -23,14 +26,16 @@ export function watchDevice(device: WebGpuDevice): DeviceErrors {
       { cause: error },
     );
   };
+  const lose = (message: string): void => {
+    lost ??= new HeddleError("invalid-state", message);
+    for (const reject of waiting) reject(lost);
+  };
   device.addEventListener("uncapturederror", listen);
-  void device.lost.then(({ reason, message }) => {
-    if (watching)
-      lost = new HeddleError(
-        "invalid-state",
-        `webgpu: the device must not be lost, got ${reason || "unknown"}: ${message}. Dispose the backend and start it again`,
-      );
-  });
+  void device.lost.then(({ reason, message }) =>
+    lose(
+      `webgpu: the device must not be lost, got ${reason || "unknown"}: ${message}. Dispose the backend and start it again`,
+    ),
+  );
   const check = (): void => {
     if (lost) throw lost;
     if (first) throw first;
@@ -44,9 +49,25 @@ export function watchDevice(device: WebGpuDevice): DeviceErrors {
         first = undefined;
       }
     },
+    async unlessLost(work) {
+      let giveUp: (reason: HeddleError) => void;
+      try {
+        return await new Promise((resolve, reject) => {
+          waiting.add((giveUp = reject));
+          if (lost) reject(lost);
+          work.then((value) => (lost ? reject(lost) : resolve(value)), reject);
+        });
+      } catch (error) {
+        // Work may be aborted a moment before the device says why.
+        await breathe();
+        throw lost ?? first ?? error;
+      } finally {
+        waiting.delete(giveUp!);
+      }
+    },
     stop() {
-      watching = false;
       device.removeEventListener("uncapturederror", listen);
+      lose("webgpu: the device must be used, and results awaited, before the backend is disposed");
     },
   };
 }

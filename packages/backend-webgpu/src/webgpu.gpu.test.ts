@@ -98,6 +98,38 @@ describe("webgpu", () => {
     expect(await product()).toEqual([11]);
   });
 
+  it("rejects reads and waits that are in flight when the device is lost, and every later one", async () => {
+    const backend = await startBackend(webgpu());
+    const [x, known] = [tf.ones([64, 64]), tf.tensor1d([1])];
+    const y = tf.matMul(x, x);
+    const inFlight = [y.data(), x.data(), backend.finish()];
+    device().destroy();
+    const lost = {
+      name: "HeddleError",
+      code: "invalid-state",
+      message: expect.stringContaining("webgpu: the device must not be lost, got destroyed"),
+    };
+    for (const call of inFlight) await expect(call).rejects.toMatchObject(lost);
+    const after = tf.add(y, known);
+    for (const call of [after.data(), y.data(), known.data(), backend.finish()])
+      await expect(call).rejects.toMatchObject(lost);
+    tf.dispose([x, y, known, after]);
+    expect(backend.memory().tensors).toBe(0);
+    await expect(backend.dispose()).rejects.toMatchObject(lost);
+  });
+
+  it("rejects a read that is in flight when the backend is disposed", async () => {
+    const backend = await startBackend(webgpu());
+    const y = tf.tidy(() => tf.matMul(tf.ones([64, 64]), tf.ones([64, 64])));
+    const read = y.data();
+    await backend.dispose();
+    await expect(read).rejects.toMatchObject({
+      code: "invalid-state",
+      message: "webgpu: the device must be used, and results awaited, before the backend is disposed",
+    });
+    y.dispose();
+  });
+
   it("keeps a device that was given to it", async () => {
     const own = await (await requestAdapter()).requestDevice();
     const backend = await startBackend(webgpu({ device: own }));

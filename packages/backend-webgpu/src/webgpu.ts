@@ -64,7 +64,7 @@ async function createEngine(device: WebGpuDevice, info: WebGpuAdapterInfo | unde
   tf.env().set("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE", PROGRAMS_OF_A_SUBMIT);
   class Engine extends WebGPUBackend {
     override async read(dataId: object): ReturnType<InstanceType<typeof WebGPUBackend>["read"]> {
-      const values = await super.read(dataId);
+      const values = await errors.unlessLost(super.read(dataId));
       errors.check();
       return values;
     }
@@ -109,7 +109,7 @@ async function start(options: WebGpuOptions): Promise<StartedBackend> {
         engine.endComputePassEncoder();
         engine.ensureCommandEncoderReady();
         engine.submitQueue();
-        await queue.onSubmittedWorkDone();
+        await watch.unlessLost(queue.onSubmittedWorkDone());
       },
       stop,
     };

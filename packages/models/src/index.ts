@@ -13,3 +13,4 @@ export * from "./longformer/presets.ts";
 export * from "./model.ts";
 export { readAttention } from "./read-heddle.ts";
 export * from "./standard.ts";
+export * from "./verify.ts";
