@@ -8,6 +8,8 @@ import type { DeviceErrors } from "./device-errors.ts";
 import type { WebGpuAdapterInfo, WebGpuDevice } from "./gpu.ts";
 import { activationWebGpu } from "./activation.ts";
 import { cacheWriteWebGpu } from "./cache-write.ts";
+import { linearWebGpu } from "./linear.ts";
+import { matmulWebGpu } from "./matmul.ts";
 
 /** What `webgpu` takes. */
 export interface WebGpuOptions {
@@ -25,7 +27,7 @@ export interface WebGpuOptions {
 }
 
 /** One for each operation that has its own. */
-const own: readonly AnyKernel[] = [activationWebGpu, cacheWriteWebGpu];
+const own: readonly AnyKernel[] = [activationWebGpu, cacheWriteWebGpu, linearWebGpu, matmulWebGpu];
 
 /** Makes tfjs's backend over a device, reading of values by `await tensor.data()` only, and not while an error is unseen. */
 async function createEngine(device: WebGpuDevice, info: WebGpuAdapterInfo | undefined, errors: DeviceErrors) {
