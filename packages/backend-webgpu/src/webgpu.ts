@@ -14,6 +14,8 @@ import { crossEntropyWebGpu } from "./cross-entropy.ts";
 import { dropoutWebGpu } from "./dropout.ts";
 import { embeddingWebGpu } from "./embedding.ts";
 import { mergeHeadsWebGpu, splitHeadsWebGpu } from "./heads.ts";
+import { linearWebGpu } from "./linear.ts";
+import { matmulWebGpu } from "./matmul.ts";
 import { layerNormWebGpu, rmsNormWebGpu } from "./norms.ts";
 import { residualWebGpu } from "./residual.ts";
 import { rotaryWebGpu } from "./rotary.ts";
@@ -44,6 +46,8 @@ const own: readonly AnyKernel[] = [
   dropoutWebGpu,
   embeddingWebGpu,
   layerNormWebGpu,
+  linearWebGpu,
+  matmulWebGpu,
   mergeHeadsWebGpu,
   residualWebGpu,
   rmsNormWebGpu,

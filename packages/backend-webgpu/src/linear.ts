@@ -1,0 +1,66 @@
+import { kernel, linearOperation, rowsOf } from "@heddle/core";
+import type { Kernel, LinearCall } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { activate } from "./activation.ts";
+import { product } from "./product.ts";
+import { columnSums } from "./sums.ts";
+
+/** activation(x w + bias) + residual of a call with a plain weight, [..., M]. */
+function apply({ x, weight, bias, layout = "linear", activation, residual }: LinearCall): Tensor {
+  const [rows, inner] = [rowsOf(x.shape), x.shape.at(-1)!];
+  const columns = weight.shape[layout === "linear" ? 0 : 1]!;
+  return product({
+    a: x,
+    b: weight as Tensor,
+    transposeB: layout === "linear",
+    batch: 1,
+    rows,
+    inner,
+    columns,
+    bias,
+    activation,
+    residual,
+    shape: [...x.shape.slice(0, -1), columns],
+  });
+}
+
+/** One dispatch, forward and for each gradient; bias, activation and residual are added before a sum is written. */
+export const linearWebGpu: Kernel<LinearCall> = kernel(linearOperation, {
+  name: "linear.f32.webgpu.tiles",
+  backend: "webgpu",
+  unsupported: ({ weight }) => ("kind" in weight ? [`the weight is packed as ${weight.packing.name}`] : []),
+  needs: ["x", "weight"],
+  forward(call, { differentiating }) {
+    const { activation, residual } = call;
+    // The gradient needs what the activation was given.
+    if (!activation || !differentiating) return { output: apply(call) };
+    const { x, weight, bias, layout } = call;
+    const before = apply({ x, weight, ...(bias && { bias }), ...(layout && { layout }) });
+    const activated = activate(activation, before);
+    return { output: residual ? tf.add(activated, residual) : activated, saved: [before] };
+  },
+  gradient({ call: { x, weight, layout = "linear", activation }, saved, dy }) {
+    const d = activation ? activate(activation, saved[0]!, dy) : dy;
+    const plain = weight as Tensor;
+    return {
+      x: () => apply({ x: d, weight: plain, layout: layout === "linear" ? "conv1d" : "linear" }),
+      weight: () => {
+        const [a, b] = layout === "linear" ? [d, x] : [x, d];
+        const [rows, columns] = plain.shape as [number, number];
+        return product({
+          a,
+          b,
+          transposeA: true,
+          batch: 1,
+          rows,
+          inner: rowsOf(x.shape),
+          columns,
+          shape: plain.shape,
+        });
+      },
+      bias: () => columnSums(d),
+      residual: () => dy,
+    };
+  },
+});

@@ -1,0 +1,67 @@
+/** Products of matrices on the device: the one way that `linear`, `matmul` and their gradients take. */
+import type { Activation } from "@heddle/core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { output, run } from "./program.ts";
+import type { ProductForm } from "./product-parts.ts";
+import { MOST_ROWS, rowsGroups, rowsProgram } from "./product-rows.ts";
+import { tileGroups, tilesProgram } from "./product-tiles.ts";
+import type { Tile } from "./product-tiles.ts";
+
+/** activation(a b + bias) + residual for each matrix of a batch. */
+export interface Product {
+  /** [batch, rows, inner], or [batch, inner, rows] with `transposeA`. */
+  readonly a: Tensor;
+  /** [batch, inner, columns], or [batch, columns, inner] with `transposeB`. */
+  readonly b: Tensor;
+  readonly transposeA?: boolean;
+  readonly transposeB?: boolean;
+  readonly batch: number;
+  readonly rows: number;
+  readonly inner: number;
+  readonly columns: number;
+  /** [columns] */
+  readonly bias?: Tensor | undefined;
+  readonly activation?: Activation | undefined;
+  /** [batch, rows, columns] */
+  readonly residual?: Tensor | undefined;
+  /** Of the result, over the same values. */
+  readonly shape: readonly number[];
+}
+
+const large: Tile = { rows: 64, columns: 64, inner: 16, own: [8, 4] };
+const small: Tile = { rows: 32, columns: 32, inner: 16, own: [4, 4] };
+
+/** Fewer large tiles than this leave a large card's cores without work. */
+const ENOUGH_TILES = 64;
+
+function tileFor({ batch, rows, columns }: Product): Tile {
+  const count = batch * Math.ceil(rows / large.rows) * Math.ceil(columns / large.columns);
+  return count >= ENOUGH_TILES && Math.min(rows, columns) > small.rows ? large : small;
+}
+
+/** One dispatch. */
+export function product(call: Product): Tensor {
+  const { a, b, batch, rows, inner, columns, bias, activation, residual } = call;
+  const y = output(call.shape);
+  // A single row or column lies in memory as its transpose does.
+  const aAlong = !call.transposeA || rows === 1;
+  const bAlong = call.transposeB === true || columns === 1;
+  const isFew = rows <= MOST_ROWS && aAlong;
+  const form: ProductForm = {
+    a: { alongInner: aAlong, vectors: (aAlong ? inner : rows) % 4 === 0 },
+    b: { alongInner: bAlong, vectors: (bAlong ? inner : columns) % 4 === 0 },
+    bias: bias !== undefined,
+    activation,
+    residual: residual !== undefined,
+    // An invocation of a tile then has neighbouring columns.
+    writesVectors: !isFew && !bAlong && columns % 4 === 0,
+  };
+  const over = { buffers: { a, b, bias, residual, y }, uniforms: { rows, inner, columns, batch } };
+  if (isFew) {
+    run(rowsProgram({ form, rows }), { ...over, groups: rowsGroups(columns, batch) });
+  } else {
+    const tile = tileFor(call);
+    run(tilesProgram({ form, tile }), { ...over, groups: tileGroups(tile, rows, columns, batch) });
+  }
+  return y;
+}
