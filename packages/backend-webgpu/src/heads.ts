@@ -5,16 +5,10 @@ import { kernel } from "@heddle/core";
 import type { Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
+import { headsInPlace, rowsInPlace } from "./heads-in-place.ts";
+import type { Heads } from "./heads-in-place.ts";
 import { flatGroup, flatGroups, output, program, programs, run } from "./program.ts";
-
-/** Rows [B, L, W], and the heads [B, H, L, D] that lie side by side in them from `begin` on. */
-export interface Heads {
-  readonly heads: number;
-  readonly length: number;
-  readonly headWidth: number;
-  readonly width: number;
-  readonly begin: number;
-}
+import type { Values } from "./program.ts";
 
 /** The result's value i, where it lies among the other's. */
 const codes = {
@@ -61,16 +55,17 @@ fn main(
   }),
 );
 
-function move(
+/** All values keep their places, in decoding for example. */
+const areAsTheyLie = (x: Tensor, { heads, length }: Heads, shape: readonly number[]): boolean =>
+  tf.util.sizeFromShape([...shape]) === x.size && (heads === 1 || length === 1);
+
+function copy(
   way: keyof typeof codes,
-  x: Tensor,
+  x: Values,
   { heads, length, headWidth, width, begin }: Heads,
-  shape: readonly number[],
-): Tensor {
-  const size = tf.util.sizeFromShape([...shape]);
-  // All values keep their places, in decoding for example.
-  if (size === x.size && (heads === 1 || length === 1)) return tf.reshape(x, [...shape]);
-  const y = output(shape);
+  y: Values,
+): void {
+  const { size } = y;
   const per = [headWidth, width, begin].every((n) => n % 4 === 0) ? 4 : 1;
   run(headsProgram({ way, type: per === 4 ? "vec4f" : "f32" }), {
     buffers: { x, y },
@@ -84,7 +79,19 @@ function move(
     },
     groups: flatGroups(Math.ceil(size / per / SIZE)),
   });
+}
+
+function move(way: keyof typeof codes, x: Tensor, heads: Heads, shape: readonly number[]): Tensor {
+  if (areAsTheyLie(x, heads, shape)) return tf.reshape(x, [...shape]);
+  const y = output(shape);
+  copy(way, x, heads, y);
   return y;
+}
+
+/** Heads that stay in their rows until somebody wants them apart. */
+export function leave(x: Tensor, heads: Heads, shape: readonly number[]): Tensor {
+  if (areAsTheyLie(x, heads, shape)) return tf.reshape(x, [...shape]);
+  return headsInPlace(x, heads, shape, (rows, apart) => copy("split", rows, heads, apart));
 }
 
 /** Heads out of rows, as a tensor of a shape. */
@@ -108,7 +115,7 @@ function allHeads({ shape }: Tensor): Heads {
   return { heads, length, headWidth, width: heads * headWidth, begin: 0 };
 }
 
-/** One copy, from a part of fused projections too. */
+/** No copy where attention is all that reads them, from a part of fused projections too. */
 export const splitHeadsWebGpu: Kernel<SplitHeadsCall> = kernel(splitHeadsOperation, {
   name: "splitHeads.f32.webgpu",
   backend: "webgpu",
@@ -116,12 +123,12 @@ export const splitHeadsWebGpu: Kernel<SplitHeadsCall> = kernel(splitHeadsOperati
   needs: [],
   forward(call) {
     const at = headsOf(call);
-    return { output: split(call.x, at, [call.x.shape[0]!, at.heads, at.length, at.headWidth]) };
+    return { output: leave(call.x, at, [call.x.shape[0]!, at.heads, at.length, at.headWidth]) };
   },
   gradient: ({ call, dy }) => ({ x: () => merge(dy, headsOf(call), call.x.shape) }),
 });
 
-/** One copy. */
+/** No copy of what attention wrote side by side, otherwise one. */
 export const mergeHeadsWebGpu: Kernel<MergeHeadsCall> = kernel(mergeHeadsOperation, {
   name: "mergeHeads.f32.webgpu",
   backend: "webgpu",
@@ -129,7 +136,9 @@ export const mergeHeadsWebGpu: Kernel<MergeHeadsCall> = kernel(mergeHeadsOperati
   needs: [],
   forward({ x }) {
     const at = allHeads(x);
-    return { output: merge(x, at, [x.shape[0]!, at.length, at.width]) };
+    const shape = [x.shape[0]!, at.length, at.width];
+    const rows = rowsInPlace(x);
+    return { output: rows ? tf.reshape(rows, shape) : merge(x, at, shape) };
   },
   gradient: ({ call: { x }, dy }) => ({ x: () => split(dy, allHeads(x), x.shape) }),
 });

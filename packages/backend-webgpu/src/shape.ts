@@ -3,7 +3,7 @@ import type { Kernel, SliceCall, TransposeCall } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { merge, split } from "./heads.ts";
-import type { Heads } from "./heads.ts";
+import type { Heads } from "./heads-in-place.ts";
 import { flatGroup, flatGroups, output, program, run } from "./program.ts";
 
 /** x as [batch, rows, columns, width], whose rows and columns change places. */

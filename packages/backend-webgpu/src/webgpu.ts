@@ -16,6 +16,7 @@ import { embeddingWebGpu } from "./embedding.ts";
 import { mergeHeadsWebGpu, splitHeadsWebGpu } from "./heads.ts";
 import { linearWebGpu } from "./linear.ts";
 import { matmulWebGpu } from "./matmul.ts";
+import { dropInPlace, isInPlace, takeApart } from "./heads-in-place.ts";
 import { layerNormWebGpu, rmsNormWebGpu } from "./norms.ts";
 import { residualWebGpu } from "./residual.ts";
 import { rotaryWebGpu } from "./rotary.ts";
@@ -67,7 +68,18 @@ async function createEngine(device: WebGpuDevice, info: WebGpuAdapterInfo | unde
   tf.env().set("WEBGPU_CPU_FORWARD", false);
   tf.env().set("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE", PROGRAMS_OF_A_SUBMIT);
   class Engine extends WebGPUBackend {
+    override uploadToGPU(dataId: object): void {
+      const fill = takeApart(dataId);
+      super.uploadToGPU(dataId);
+      fill?.();
+    }
+    override disposeData(dataId: object, force?: boolean): boolean {
+      const isGone = super.disposeData(dataId, force);
+      if (isGone) dropInPlace(dataId);
+      return isGone;
+    }
     override async read(dataId: object): ReturnType<InstanceType<typeof WebGPUBackend>["read"]> {
+      if (isInPlace(dataId)) this.uploadToGPU(dataId);
       const values = await errors.unlessLost(super.read(dataId));
       errors.check();
       return values;

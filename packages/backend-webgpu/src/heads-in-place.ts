@@ -1,0 +1,96 @@
+/**
+ * Heads that are not copied apart: tensors [B, H, L, D] whose values still lie in rows [B, L, W]. Programs that go by
+ * `placeOf` read and write them there; for whoever else asks, they are copied into a buffer of their own first.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { output } from "./program.ts";
+import type { Values } from "./program.ts";
+
+/** Where in rows [B, L, W] the heads [B, H, L, D] lie: side by side from `begin` on. */
+export interface Heads {
+  readonly heads: number;
+  readonly length: number;
+  readonly headWidth: number;
+  readonly width: number;
+  readonly begin: number;
+}
+
+interface InPlace {
+  /** Kept as long as the heads are. */
+  readonly rows: Tensor;
+  readonly at: Heads;
+  readonly shape: readonly number[];
+  copy(rows: Tensor, apart: Values): void;
+}
+
+const inPlace = new WeakMap<object, InPlace>();
+
+/** Heads of rows, in place. @param copy Fills a tensor of the heads with what is in the rows. */
+export function headsInPlace(
+  rows: Tensor,
+  at: Heads,
+  shape: readonly number[],
+  copy: InPlace["copy"],
+): Tensor {
+  const apart = output(shape);
+  if (apart.size > 0)
+    inPlace.set(apart.dataId, { rows: tf.keep(tf.clone(rows)), at, shape: apart.shape, copy });
+  return apart;
+}
+
+/** The rows, if they are nothing but these heads: [B, L, H D]. */
+export function rowsInPlace({ dataId, shape }: Tensor): Tensor | undefined {
+  const found = inPlace.get(dataId);
+  if (!found || String(found.shape) !== String(shape)) return undefined;
+  const { rows, at } = found;
+  return at.begin === 0 && at.width === at.heads * at.headWidth ? rows : undefined;
+}
+
+/** Whether a tensor's values still lie in rows. */
+export function isInPlace(dataId: object): boolean {
+  return inPlace.has(dataId);
+}
+
+/** For the engine: a tensor's buffer is asked for. Gives what fills it, once it is there. */
+export function takeApart(dataId: object): (() => void) | undefined {
+  const found = inPlace.get(dataId);
+  if (!found) return undefined;
+  inPlace.delete(dataId);
+  const { rows, shape, copy } = found;
+  return () => {
+    copy(rows, { dataId, size: tf.util.sizeFromShape([...shape]) });
+    rows.dispose();
+  };
+}
+
+/** For the engine: the heads are freed. */
+export function dropInPlace(dataId: object): void {
+  inPlace.get(dataId)?.rows.dispose();
+  inPlace.delete(dataId);
+}
+
+/** Values of heads, and how many values it is from one to the next of each dimension. */
+export interface Place {
+  readonly values: Values;
+  readonly begin: number;
+  readonly batch: number;
+  readonly head: number;
+  readonly row: number;
+}
+
+/** Where the values of a tensor [B, H, L, D] lie. */
+export function placeOf(tensor: Tensor): Place {
+  const [, heads, length, headWidth] = tensor.shape as [number, number, number, number];
+  const found = inPlace.get(tensor.dataId);
+  if (!found || String(found.shape) !== String(tensor.shape))
+    return {
+      values: tensor,
+      begin: 0,
+      batch: heads * length * headWidth,
+      head: length * headWidth,
+      row: headWidth,
+    };
+  const { rows, at } = found;
+  return { values: rows, begin: at.begin, batch: at.length * at.width, head: at.headWidth, row: at.width };
+}
