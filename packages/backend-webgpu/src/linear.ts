@@ -1,18 +1,26 @@
 import { kernel, linearOperation, rowsOf } from "@heddle/core";
-import type { Kernel, LinearCall } from "@heddle/core";
+import type { Kernel, LinearCall, Packing } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { activate } from "./activation.ts";
 import { product } from "./product.ts";
 import { columnSums } from "./sums.ts";
 
-/** activation(x w + bias) + residual of a call with a plain weight, [..., M]. */
-function apply({ x, weight, bias, layout = "linear", activation, residual }: LinearCall): Tensor {
+/** Weights as they are stored: what is packed together, as q, k and v are, is one matrix and takes one dispatch. */
+export const plain: Packing = {
+  name: "f32.plain",
+  pack: (weight) => tf.clone(weight),
+  unpack: ({ values }) => tf.clone(values),
+};
+
+/** activation(x w + bias) + residual, [..., M]. */
+function apply({ x, weight, bias, layout: given = "linear", activation, residual }: LinearCall): Tensor {
+  const layout = "kind" in weight ? weight.layout : given;
   const [rows, inner] = [rowsOf(x.shape), x.shape.at(-1)!];
   const columns = weight.shape[layout === "linear" ? 0 : 1]!;
   return product({
     a: x,
-    b: weight as Tensor,
+    b: "kind" in weight ? weight.values : weight,
     transposeB: layout === "linear",
     batch: 1,
     rows,
@@ -29,7 +37,8 @@ function apply({ x, weight, bias, layout = "linear", activation, residual }: Lin
 export const linearWebGpu: Kernel<LinearCall> = kernel(linearOperation, {
   name: "linear.f32.webgpu.tiles",
   backend: "webgpu",
-  unsupported: ({ weight }) => ("kind" in weight ? [`the weight is packed as ${weight.packing.name}`] : []),
+  unsupported: ({ weight }) =>
+    "kind" in weight && weight.packing !== plain ? [`the weight is packed as ${weight.packing.name}`] : [],
   needs: ["x", "weight"],
   forward(call, { differentiating }) {
     const { activation, residual } = call;
@@ -42,12 +51,13 @@ export const linearWebGpu: Kernel<LinearCall> = kernel(linearOperation, {
   },
   gradient({ call: { x, weight, layout = "linear", activation }, saved, dy }) {
     const d = activation ? activate(activation, saved[0]!, dy) : dy;
-    const plain = weight as Tensor;
+    // A packed weight has no gradient (core refuses it).
+    const matrix = weight as Tensor;
     return {
-      x: () => apply({ x: d, weight: plain, layout: layout === "linear" ? "conv1d" : "linear" }),
+      x: () => apply({ x: d, weight: matrix, layout: layout === "linear" ? "conv1d" : "linear" }),
       weight: () => {
         const [a, b] = layout === "linear" ? [d, x] : [x, d];
-        const [rows, columns] = plain.shape as [number, number];
+        const [rows, columns] = matrix.shape as [number, number];
         return product({
           a,
           b,
@@ -56,7 +66,7 @@ export const linearWebGpu: Kernel<LinearCall> = kernel(linearOperation, {
           rows,
           inner: rowsOf(x.shape),
           columns,
-          shape: plain.shape,
+          shape: matrix.shape,
         });
       },
       bias: () => columnSums(d),

@@ -78,7 +78,12 @@ fn store(matrix: u32, row: u32, column: u32, sum: ${element(vectors)}) {
 }
 
 /** Writes the sums of four columns of a row. */
-export const storeQuad = (form: ProductForm, row: string, columns: readonly string[], sums: string): string =>
+export const storeQuad = (
+  form: ProductForm,
+  row: string,
+  columns: readonly string[],
+  sums: string,
+): string =>
   form.writesVectors
     ? `store(matrix, ${row}, ${columns[0]}, ${sums});`
     : columns.map((column, i) => `store(matrix, ${row}, ${column}, ${sums}[${i}]);`).join(" ");

@@ -14,7 +14,7 @@ import { crossEntropyWebGpu } from "./cross-entropy.ts";
 import { dropoutWebGpu } from "./dropout.ts";
 import { embeddingWebGpu } from "./embedding.ts";
 import { mergeHeadsWebGpu, splitHeadsWebGpu } from "./heads.ts";
-import { linearWebGpu } from "./linear.ts";
+import { linearWebGpu, plain } from "./linear.ts";
 import { matmulWebGpu } from "./matmul.ts";
 import { dropInPlace, isInPlace, takeApart } from "./heads-in-place.ts";
 import { layerNormWebGpu, rmsNormWebGpu } from "./norms.ts";
@@ -119,6 +119,7 @@ async function start(options: WebGpuOptions): Promise<StartedBackend> {
     return {
       engine,
       kernels: [...kernels, ...own],
+      packing: plain,
       description: describeDevice(device, made.info),
       checkErrors: () => watch.take(),
       async finish() {
