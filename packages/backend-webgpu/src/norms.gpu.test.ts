@@ -66,7 +66,7 @@ describe("norms on webgpu", () => {
 
   it("sum gradients over many rows, to the same bits each time", async () => {
     const make = () => {
-      const [x, weight, bias] = [drawn("x", [5000, 3]), drawn("weight", [3]), drawn("bias", [3])];
+      const [x, weight, bias] = [drawn("x", [4200, 3]), drawn("weight", [3]), drawn("bias", [3])];
       const dy = drawn("dy", x.shape);
       const { value, gradients } = differentiate(() => layerNorm({ x, weight, bias }), [x, weight, bias], dy);
       return [value, ...gradients.map((gradient) => gradient!)];
@@ -81,6 +81,15 @@ describe("norms on webgpu", () => {
     );
     expect(second).toEqual(first);
     first!.forEach((values, i) => expect(relativeDifference(values, expected![i]!)).toBeLessThan(1e-4));
+  });
+
+  it("take more rows than groups along one dimension", async () => {
+    const rows = 65_537;
+    const y = tf.tidy(() =>
+      rmsNorm({ x: tf.reshape(tf.range(1, rows + 1), [rows, 1]), weight: tf.tensor1d([3]), epsilon: 0 }),
+    );
+    expect((await y.data()).every((value) => Math.abs(value - 3) < 1e-5)).toBe(true);
+    y.dispose();
   });
 
   it.each([
