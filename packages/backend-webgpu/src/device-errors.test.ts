@@ -27,7 +27,7 @@ function scripted(): { errors: DeviceErrors; lose(): void; report(message: strin
 
 const never = new Promise<never>(() => undefined);
 const lost =
-  "webgpu: the device must not be lost, got unknown: the driver fell. Dispose the backend and start it again";
+  "webgpu: the device must not be lost, got unknown: the driver fell. Await backend.recover() to start another one";
 
 describe("watchDevice", () => {
   it("gives what the device does, and its failures, while all is well", async () => {
@@ -40,6 +40,7 @@ describe("watchDevice", () => {
   it("ends work that never settles when the device is lost", async () => {
     const { errors, lose } = scripted();
     const calls = [errors.unlessLost(never), errors.unlessLost(never)];
+    expect(errors.lost).toBe(false);
     lose();
     for (const call of calls)
       await expect(call).rejects.toMatchObject({ code: "invalid-state", message: lost });
@@ -54,6 +55,7 @@ describe("watchDevice", () => {
     await expect(late).rejects.toThrow(lost);
     await expect(errors.unlessLost(Promise.resolve(0))).rejects.toThrow(lost);
     await expect(errors.unlessLost(never)).rejects.toThrow(lost);
+    expect(errors.lost).toBe(true);
     for (let i = 0; i < 2; i++) expect(() => errors.take()).toThrow(lost);
   });
 

@@ -3,6 +3,8 @@ import type { WebGpuDevice, WebGpuErrorEvent } from "./gpu.ts";
 
 /** Collects what a device reports on the side: WebGPU's errors do not throw, the results are silently wrong. */
 export interface DeviceErrors {
+  /** Whether the device is lost, or no longer listened to. */
+  readonly lost: boolean;
   /** Throws the first error; it stays. */
   check(): void;
   /** Throws the first error and forgets it, except a lost device. */
@@ -33,7 +35,7 @@ export function watchDevice(device: WebGpuDevice): DeviceErrors {
   device.addEventListener("uncapturederror", listen);
   void device.lost.then(({ reason, message }) =>
     lose(
-      `webgpu: the device must not be lost, got ${reason || "unknown"}: ${message}. Dispose the backend and start it again`,
+      `webgpu: the device must not be lost, got ${reason || "unknown"}: ${message}. Await backend.recover() to start another one`,
     ),
   );
   const check = (): void => {
@@ -41,6 +43,9 @@ export function watchDevice(device: WebGpuDevice): DeviceErrors {
     if (first) throw first;
   };
   return {
+    get lost() {
+      return lost !== undefined;
+    },
     check,
     take() {
       try {
