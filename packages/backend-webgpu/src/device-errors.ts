@@ -1,4 +1,4 @@
-import { HeddleError, breathe } from "@heddle/core";
+import { HeddleError } from "@heddle/core";
 import type { WebGpuDevice, WebGpuErrorEvent } from "./gpu.ts";
 
 /** Collects what a device reports on the side: WebGPU's errors do not throw, the results are silently wrong. */
@@ -14,6 +14,11 @@ export interface DeviceErrors {
   /** Stops listening, and ends what is waited for. */
   stop(): void;
 }
+
+/** Chromium aborts work a while before it says that the device is lost: at most this long, in ms. */
+const TELLING = 1000;
+
+const isAborted = (error: unknown): boolean => Reflect.get(Object(error), "name") === "AbortError";
 
 /** Listens to a device until `stop`. */
 export function watchDevice(device: WebGpuDevice): DeviceErrors {
@@ -60,12 +65,10 @@ export function watchDevice(device: WebGpuDevice): DeviceErrors {
         return await new Promise((resolve, reject) => {
           waiting.add((giveUp = reject));
           if (lost) reject(lost);
-          work.then((value) => (lost ? reject(lost) : resolve(value)), reject);
+          const fail = (error: unknown): void =>
+            void setTimeout(() => reject(first ?? error), isAborted(error) ? TELLING : 0);
+          work.then((value) => (lost ? reject(lost) : resolve(value)), fail);
         });
-      } catch (error) {
-        // Work may be aborted a moment before the device says why.
-        await breathe();
-        throw lost ?? first ?? error;
       } finally {
         waiting.delete(giveUp!);
       }
