@@ -1,4 +1,3 @@
-import { breathe } from "@heddle/core";
 import { describe, expect, it } from "vitest";
 import { watchDevice } from "./device-errors.ts";
 import type { DeviceErrors } from "./device-errors.ts";
@@ -27,7 +26,7 @@ function scripted(): { errors: DeviceErrors; lose(): void; report(message: strin
 
 const never = new Promise<never>(() => undefined);
 const lost =
-  "webgpu: the device must not be lost, got unknown: the driver fell. Dispose the backend and start it again";
+  "webgpu: the device must not be lost, got unknown: the driver fell. Await backend.recover() to start another one";
 
 describe("watchDevice", () => {
   it("gives what the device does, and its failures, while all is well", async () => {
@@ -40,6 +39,7 @@ describe("watchDevice", () => {
   it("ends work that never settles when the device is lost", async () => {
     const { errors, lose } = scripted();
     const calls = [errors.unlessLost(never), errors.unlessLost(never)];
+    expect(errors.lost).toBe(false);
     lose();
     for (const call of calls)
       await expect(call).rejects.toMatchObject({ code: "invalid-state", message: lost });
@@ -47,14 +47,21 @@ describe("watchDevice", () => {
 
   it("says that the device is lost where work was aborted before, or is done after", async () => {
     const { errors, lose } = scripted();
-    const aborted = errors.unlessLost(Promise.reject(new Error("AbortError")));
-    const late = errors.unlessLost(never);
-    lose();
+    const aborted = errors.unlessLost(Promise.reject(new DOMException("unmapped", "AbortError")));
+    const done = errors.unlessLost(new Promise((resolve) => void setTimeout(resolve, 100)));
+    setTimeout(lose, 50);
     await expect(aborted).rejects.toThrow(lost);
-    await expect(late).rejects.toThrow(lost);
+    await expect(done).rejects.toThrow(lost);
     await expect(errors.unlessLost(Promise.resolve(0))).rejects.toThrow(lost);
     await expect(errors.unlessLost(never)).rejects.toThrow(lost);
+    expect(errors.lost).toBe(true);
     for (let i = 0; i < 2; i++) expect(() => errors.take()).toThrow(lost);
+  });
+
+  it("says that work was aborted where the device says nothing", async () => {
+    const { errors } = scripted();
+    const aborted = errors.unlessLost(Promise.reject(new DOMException("unmapped", "AbortError")));
+    await expect(aborted).rejects.toThrow("unmapped");
   });
 
   it("says which command made work fail", async () => {
@@ -70,14 +77,14 @@ describe("watchDevice", () => {
 
   it("ends work that never settles when nobody listens any more, and hears nothing then", async () => {
     const { errors, lose, report } = scripted();
-    const call = errors.unlessLost(never);
-    errors.stop();
-    report("late");
-    lose();
-    await breathe();
-    await expect(call).rejects.toMatchObject({
+    const ended = expect(errors.unlessLost(never)).rejects.toMatchObject({
       code: "invalid-state",
       message: "webgpu: the device must be used, and results awaited, before the backend is disposed",
     });
+    errors.stop();
+    report("late");
+    lose();
+    await ended;
+    expect(() => errors.check()).toThrow("before the backend is disposed");
   });
 });

@@ -1,8 +1,10 @@
-import { HeddleError, breathe } from "@heddle/core";
+import { HeddleError } from "@heddle/core";
 import type { WebGpuDevice, WebGpuErrorEvent } from "./gpu.ts";
 
 /** Collects what a device reports on the side: WebGPU's errors do not throw, the results are silently wrong. */
 export interface DeviceErrors {
+  /** Whether the device is lost, or no longer listened to. */
+  readonly lost: boolean;
   /** Throws the first error; it stays. */
   check(): void;
   /** Throws the first error and forgets it, except a lost device. */
@@ -12,6 +14,11 @@ export interface DeviceErrors {
   /** Stops listening, and ends what is waited for. */
   stop(): void;
 }
+
+/** Chromium aborts work a while before it says that the device is lost: at most this long, in ms. */
+const TELLING = 1000;
+
+const isAborted = (error: unknown): boolean => Reflect.get(Object(error), "name") === "AbortError";
 
 /** Listens to a device until `stop`. */
 export function watchDevice(device: WebGpuDevice): DeviceErrors {
@@ -33,7 +40,7 @@ export function watchDevice(device: WebGpuDevice): DeviceErrors {
   device.addEventListener("uncapturederror", listen);
   void device.lost.then(({ reason, message }) =>
     lose(
-      `webgpu: the device must not be lost, got ${reason || "unknown"}: ${message}. Dispose the backend and start it again`,
+      `webgpu: the device must not be lost, got ${reason || "unknown"}: ${message}. Await backend.recover() to start another one`,
     ),
   );
   const check = (): void => {
@@ -41,6 +48,9 @@ export function watchDevice(device: WebGpuDevice): DeviceErrors {
     if (first) throw first;
   };
   return {
+    get lost() {
+      return lost !== undefined;
+    },
     check,
     take() {
       try {
@@ -55,12 +65,10 @@ export function watchDevice(device: WebGpuDevice): DeviceErrors {
         return await new Promise((resolve, reject) => {
           waiting.add((giveUp = reject));
           if (lost) reject(lost);
-          work.then((value) => (lost ? reject(lost) : resolve(value)), reject);
+          const fail = (error: unknown): void =>
+            void setTimeout(() => reject(first ?? error), isAborted(error) ? TELLING : 0);
+          work.then((value) => (lost ? reject(lost) : resolve(value)), fail);
         });
-      } catch (error) {
-        // Work may be aborted a moment before the device says why.
-        await breathe();
-        throw lost ?? first ?? error;
       } finally {
         waiting.delete(giveUp!);
       }

@@ -55,4 +55,24 @@ describe("webgpu in a page", () => {
     expect(() => activeBackend()!.checkErrors()).toThrow("GPUValidationError");
     sum.dispose();
   });
+
+  it("rejects what is in flight when the device is lost, and recovers", async () => {
+    const backend = await startBackend(webgpu());
+    const x = tf.ones([64, 64]);
+    const y = tf.matMul(x, x);
+    const inFlight = [y.data(), x.data(), backend.finish()];
+    Reflect.get(tf.backend(), "device").destroy();
+    const lost = {
+      name: "HeddleError",
+      code: "invalid-state",
+      message: expect.stringContaining("webgpu: the device must not be lost, got destroyed"),
+    };
+    for (const call of inFlight) await expect(call).rejects.toMatchObject(lost);
+    // An upload too, which wants memory of a device that is gone.
+    const after = tf.add(y, tf.ones([64, 64]));
+    await expect(after.data()).rejects.toMatchObject(lost);
+    await backend.recover();
+    expect(await product()).toEqual(expected);
+    await expect(y.data()).rejects.toThrow("tensor: must be made again");
+  });
 });

@@ -1,4 +1,4 @@
-import { activeBackend, HeddleError, startBackend } from "@heddle/core";
+import { activation, activeBackend, HeddleError, startBackend } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, describe, expect, it } from "vitest";
 import type { WebGpuDevice } from "./gpu.ts";
@@ -128,6 +128,45 @@ describe("webgpu", () => {
       message: "webgpu: the device must be used, and results awaited, before the backend is disposed",
     });
     y.dispose();
+  });
+
+  it("recovers from a loss on another device; what was on the old one is gone and says so", async () => {
+    const backend = await startBackend(webgpu());
+    const lost = device();
+    const [x, y] = [tf.tensor1d([1, 2]), tf.tensor1d([3, 4])];
+    const sum = tf.add(x, y);
+    expect([...(await sum.data())]).toEqual([4, 6]);
+    lost.destroy();
+    await lost.lost;
+    await backend.recover();
+    expect(device()).not.toBe(lost);
+    expect(await product()).toEqual([11]);
+    const gone = "tensor: must be made again, since the device that held it was lost";
+    await expect(sum.data()).rejects.toMatchObject({ code: "invalid-state", message: gone });
+    for (const use of [
+      () => tf.mul(x, 2),
+      () => tf.reshape(sum, [2, 1]),
+      () => activation({ x, kind: "relu" }),
+    ])
+      expect(() => tf.tidy(use)).toThrow(gone);
+    tf.dispose([x, y, sum]);
+    expect(backend.memory().tensors).toBe(0);
+    await backend.finish();
+  });
+
+  it("does not recover on a lost device that was given to it", async () => {
+    const own = await (await requestAdapter()).requestDevice();
+    const backend = await startBackend(webgpu({ device: own }));
+    own.destroy();
+    await own.lost;
+    await expect(backend.recover()).rejects.toMatchObject({
+      code: "invalid-state",
+      message: "webgpu: device must be one that is not lost, got a lost one",
+    });
+    await expect(backend.dispose()).rejects.toThrow("the device must not be lost");
+    await expect(startBackend(webgpu({ device: own }))).rejects.toThrow(
+      "device must be one that is not lost",
+    );
   });
 
   it("keeps a device that was given to it", async () => {

@@ -1,5 +1,5 @@
 import type { AnyKernel, BackendStarter, StartedBackend } from "@heddle/core";
-import { checkFields, checkKernels, checkOneOf, HeddleError, reject } from "@heddle/core";
+import { breathe, checkFields, checkKernels, checkOneOf, HeddleError, reject } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { findGpu } from "./dawn.ts";
 import { describeDevice, requestDevice } from "./device.ts";
@@ -28,7 +28,10 @@ export interface WebGpuOptions {
   readonly kernels?: readonly AnyKernel[];
   /** Which card, where there are two. @default "high-performance" */
   readonly powerPreference?: "high-performance" | "low-power";
-  /** A device made elsewhere, to share its buffers; it is not destroyed with the backend. @default one of our own */
+  /**
+   * A device made elsewhere, to share its buffers; it is not destroyed with the backend, and once it is lost, another
+   * has to be given to another backend. @default one of our own
+   */
   readonly device?: WebGpuDevice;
   /**
    * `true` takes a software adapter only, `false` none. Node on Linux has one if a software Vulkan driver is installed.
@@ -115,6 +118,12 @@ async function start(options: WebGpuOptions): Promise<StartedBackend> {
     ({ device } = made);
     const { queue } = device;
     const watch = (errors = watchDevice(device));
+    if (options.device) {
+      // What was lost before says so in a moment.
+      await breathe();
+      if (watch.lost)
+        throw new HeddleError("invalid-state", "webgpu: device must be one that is not lost, got a lost one");
+    }
     const engine = await createEngine(device, made.info, watch);
     return {
       engine,
@@ -122,6 +131,9 @@ async function start(options: WebGpuOptions): Promise<StartedBackend> {
       packing: plain,
       description: describeDevice(device, made.info),
       checkErrors: () => watch.take(),
+      get lost() {
+        return watch.lost;
+      },
       async finish() {
         engine.endComputePassEncoder();
         engine.ensureCommandEncoderReady();

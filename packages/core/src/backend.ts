@@ -5,6 +5,7 @@ import { HeddleError, reject, show } from "./errors.ts";
 import { installKernels } from "./kernel.ts";
 import type { AnyKernel } from "./kernel.ts";
 import type { Packing } from "./packing.ts";
+import { loseValues, restoreValues } from "./recovery.ts";
 
 /** What is held in memory. */
 export interface MemoryUse {
@@ -32,9 +33,11 @@ export interface StartedBackend {
   memory?(): Pick<MemoryUse, "heap" | "packed" | "scratch">;
   /** Throws the first thing that went wrong on the device since the last call. */
   checkErrors?(): void;
+  /** Whether the device is gone for good, and all that was on it. @default false */
+  readonly lost?: boolean;
   /** Resolves when the device has done all that was queued. */
   finish?(): Promise<void>;
-  /** Gives back what `start` took besides the tfjs backend, which is disposed before. */
+  /** Gives back what `start` took besides the tfjs backend. Called twice where a lost device cannot be started again. */
   stop?(): void | Promise<void>;
 }
 
@@ -42,7 +45,7 @@ export interface StartedBackend {
 export interface BackendStarter {
   /** Name under which tfjs and the kernels know the backend. */
   readonly name: string;
-  /** Throws the reason when it cannot work here, after giving back whatever it took. */
+  /** Throws the reason when it cannot work here, after giving back whatever it took. Called again after a loss. */
   start(): Promise<StartedBackend>;
 }
 
@@ -75,6 +78,14 @@ export interface Backend {
    * @throws HeddleError As `checkErrors` does.
    */
   finish(): Promise<void>;
+  /**
+   * After the device was lost: starts the backend anew and brings back the weights that were on it, first values from
+   * their seed, those of a loaded model from where it was loaded. Weights that changed since then, and every other
+   * tensor, are gone: using them throws. Does nothing where all is well; call it again when it failed.
+   * @throws HeddleError `invalid-state` when another backend is active, or this one disposed; why the device cannot
+   * start, or a model cannot be read again.
+   */
+  recover(): Promise<void>;
   /**
    * Stops the backend: kernels, tfjs registration and device. Tensors left on it can be disposed, not read. The
    * backend started before it, if it still runs, becomes the active one.
@@ -131,7 +142,7 @@ export function startBackend(...starters: readonly BackendStarter[]): Promise<Ba
       let started: StartedBackend | undefined;
       try {
         started = await starter.start();
-        return await register(starter.name, started, [...refused]);
+        return await register(starter, started, [...refused]);
       } catch (error) {
         // Importing a tfjs backend registers its factory, which tfjs would start by itself at the next tensor.
         for (const name of tf.engine().backendNames()) if (!known.has(name)) tf.removeBackend(name);
@@ -165,12 +176,8 @@ function checkFree(name: string): void {
     );
 }
 
-async function register(
-  name: string,
-  started: StartedBackend,
-  refused: readonly RefusedBackend[],
-): Promise<Backend> {
-  const { engine, kernels, packing } = started;
+/** Makes an engine the active one and installs its kernels; gives what takes these out again. */
+async function activate(name: string, { engine, kernels }: StartedBackend): Promise<() => void> {
   const before = running.at(-1);
   if (tf.findBackendFactory(name)) tf.removeBackend(name);
   tf.registerBackend(name, () => engine);
@@ -178,10 +185,20 @@ async function register(
     await tf.setBackend(name);
   } catch (error) {
     tf.removeBackend(name);
-    if (before) await tf.setBackend(before.name);
+    if (before && before.name !== name) await tf.setBackend(before.name);
     throw error;
   }
-  const uninstall = installKernels(name, kernels);
+  return installKernels(name, kernels);
+}
+
+async function register(
+  starter: BackendStarter,
+  first: StartedBackend,
+  refused: readonly RefusedBackend[],
+): Promise<Backend> {
+  const { name } = starter;
+  let started = first;
+  let uninstall = await activate(name, started);
   let stopping: Promise<void> | undefined;
   const backend: Backend = {
     name,
@@ -189,8 +206,12 @@ async function register(
       return started.description;
     },
     refused,
-    kernels,
-    ...(packing && { packing }),
+    get kernels() {
+      return started.kernels;
+    },
+    get packing() {
+      return started.packing;
+    },
     memory() {
       // Not tf.memory(), which starts a backend when none runs.
       const { numTensors, numBytes } = tf.engine().state;
@@ -201,14 +222,38 @@ async function register(
       await started.finish?.();
       started.checkErrors?.();
     },
+    recover: () => inTurn(recover),
     dispose: () => (stopping ??= inTurn(stop)),
   };
+  async function recover(): Promise<void> {
+    if (!running.includes(backend))
+      throw new HeddleError("invalid-state", `${name}: recover must be called before dispose`);
+    if (started.lost) await restart();
+    await restoreValues();
+  }
+  async function restart(): Promise<void> {
+    const active = activeBackend();
+    if (active !== backend)
+      reject(`${name}: recover`, "be called on the active backend", active?.name, "invalid-state");
+    const { engine } = started;
+    await started.stop?.();
+    // Where this fails the lost engine stays, and recover can be called again.
+    const next = await starter.start();
+    uninstall();
+    tf.removeBackend(name);
+    retire(engine, "made again, since the device that held it was lost");
+    const { tensorInfo } = tf.engine().state;
+    loseValues(({ dataId }) => tensorInfo.get(dataId)?.backend === engine);
+    started = next;
+    uninstall = await activate(name, next);
+  }
   async function stop(): Promise<void> {
+    const { engine } = started;
     uninstall();
     running.splice(running.indexOf(backend), 1);
     const active = tf.getBackend() === name;
     tf.removeBackend(name);
-    retire(name, engine);
+    retire(engine, `read before its backend "${name}" is disposed, got a read after`);
     const next = running.at(-1);
     if (active && next) await tf.setBackend(next.name);
     try {
@@ -221,13 +266,10 @@ async function register(
   return backend;
 }
 
-/** Lets tensors that outlive their backend be disposed without touching its memory, and refuses to read them. */
-function retire(name: string, engine: KernelBackend): void {
+/** Lets tensors that outlive their engine be disposed without touching its memory, and refuses to read them. */
+function retire(engine: KernelBackend, rule: string): void {
   const gone = (): never => {
-    throw new HeddleError(
-      "invalid-state",
-      `tensor: must be read before its backend "${name}" is disposed, got a read after`,
-    );
+    throw new HeddleError("invalid-state", `tensor: must be ${rule}`);
   };
   engine.disposeData = () => true;
   engine.readSync = gone;

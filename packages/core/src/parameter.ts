@@ -58,14 +58,23 @@ export interface Parameter {
 
 const widenings = { f16: widenF16, bf16: widenBF16 } as const;
 
-/** What `packTogether` knows of a parameter beside its face. */
-interface Cell extends GroupMember {
+/** What weights and `packTogether` know of a parameter beside its face. */
+export interface Cell extends GroupMember {
   readonly group: PackedGroup | null;
+  /** Whether values are missing that only `assign`, `assignHalf` and `replace` can give. */
+  readonly lost: boolean;
+  /** Lets go of values that are gone. First values are made again when they are read. */
+  lose(isGone: (tensor: Tensor) => boolean): void;
   /** The values are in the group from now on. */
   join(group: PackedGroup): void;
 }
 
 const cells = new WeakMap<Parameter, Cell>();
+
+/** The part of a parameter that is for weights and packing alone. */
+export function cellOf(parameter: Parameter): Cell {
+  return cells.get(parameter)!;
+}
 
 /** A cell whose first values come from `first`; a tensor that it gives belongs to the cell. */
 export function createParameter(
@@ -79,6 +88,7 @@ export function createParameter(
   let half: { readonly storage: "f16" | "bf16"; readonly bits: Uint16Array } | null = null;
   let version = 0;
   let disposed = false;
+  let lost = false;
   const alive = (): void => {
     if (disposed)
       throw new HeddleError("invalid-state", `${name}: must not be used after its weights were disposed`);
@@ -87,6 +97,7 @@ export function createParameter(
     held?.dispose();
     group?.leave(cell);
     held = group = half = null;
+    lost = false;
   };
   const hold = (tensor: Tensor): void => {
     if (tensor === held) return;
@@ -97,6 +108,15 @@ export function createParameter(
     shape,
     get group() {
       return group;
+    },
+    get lost() {
+      return lost;
+    },
+    lose(isGone) {
+      const values = held ?? group?.matrix.values;
+      if (!values || !isGone(values)) return;
+      free();
+      lost = version > 0;
     },
     hold,
     join(joined) {
@@ -141,6 +161,11 @@ export function createParameter(
       if (group !== null) group.unpack();
       else if (held === null) {
         alive();
+        if (lost)
+          throw new HeddleError(
+            "invalid-state",
+            `${name}: values must be loaded or assigned again, since the device that held them was lost`,
+          );
         const values = first();
         try {
           check(values);
@@ -200,7 +225,7 @@ export function packTogether(
   layout: MatrixLayout,
 ): PackedMatrix {
   if (parameters.length === 0) reject("packTogether: parameters", "hold at least one", parameters);
-  const members = parameters.map((parameter) => cells.get(parameter)!);
+  const members = parameters.map(cellOf);
   const present = members[0]?.group;
   if (present?.holds(members, packing, layout)) return present.matrix;
   const width = parameters[0]?.shape[layout === "linear" ? 1 : 0] ?? null;

@@ -11,9 +11,11 @@ import type { LinearCall } from "./operations/linear.ts";
 import type { Activation } from "./operations/activation.ts";
 import { residual as add } from "./operations/residual.ts";
 import type { MatrixLayout, PackedMatrix, Packing } from "./packing.ts";
-import { createParameter, packTogether } from "./parameter.ts";
+import { cellOf, createParameter, packTogether } from "./parameter.ts";
 import type { Parameter } from "./parameter.ts";
 import { randomStream } from "./random.ts";
+import { addHolder, removeHolder } from "./recovery.ts";
+import type { ValueHolder } from "./recovery.ts";
 import { isDifferentiating, isWithinDifferentiate, withoutTape } from "./tape.ts";
 
 /** What a layer says of a parameter that it wants. */
@@ -115,6 +117,11 @@ export interface WeightTree extends Weights {
    * it is first called, but between the tensors of the pass, which leaves holes in the memory.
    */
   pack(): void;
+  /**
+   * Tells how the present values of the parameters held here can be assigned again, some by name: `backend.recover()`
+   * does so after the device was lost. Values that change after this call are not brought back.
+   */
+  setSource(assignAgain: (names: ReadonlySet<string>) => Promise<void>): void;
   /** A tree over this one: shares its parameters, keeps its own additions. */
   overlay(): WeightTree;
   /** Frees the parameters and derived values held here; the tree below an overlay stays. */
@@ -159,6 +166,9 @@ function createTree(seed: number, below: WeightTree | null): WeightTree {
   /** By the name of each weight; what was declared last holds. */
   const packable = new Map<string, Packable>();
   let packedFor: Packing | undefined;
+  /** How to assign values again, and the versions that these values have. */
+  let source:
+    { assignAgain(names: ReadonlySet<string>): Promise<void>; versions: Map<Parameter, number> } | undefined;
 
   const find = (name: string): Parameter | undefined => own.get(name) ?? below?.find(name);
 
@@ -210,6 +220,32 @@ function createTree(seed: number, below: WeightTree | null): WeightTree {
     has: (name) => find(join(path, name)) !== undefined,
   });
 
+  const holder: ValueHolder = {
+    lose(isGone) {
+      for (const parameter of own.values()) cellOf(parameter).lose(isGone);
+      for (const [name, { value }] of derivedValues)
+        if (isGone(value)) {
+          value.dispose();
+          derivedValues.delete(name);
+        }
+      packedFor = undefined;
+    },
+    async restore() {
+      const wanted = [...own.values()].filter(
+        (parameter) => cellOf(parameter).lost && source?.versions.get(parameter) === parameter.version,
+      );
+      if (!source || wanted.length === 0) return;
+      const { assignAgain, versions } = source;
+      try {
+        await assignAgain(new Set(wanted.map(({ name }) => name)));
+      } finally {
+        for (const parameter of wanted)
+          if (!cellOf(parameter).lost) versions.set(parameter, parameter.version);
+      }
+    },
+  };
+  addHolder(holder);
+
   const tree: WeightTree = {
     ...view(""),
     seed,
@@ -226,8 +262,14 @@ function createTree(seed: number, below: WeightTree | null): WeightTree {
         if (group.matrices.every(({ filled }) => filled)) packedOf(group);
       packedFor = packing;
     },
+    setSource(assignAgain) {
+      const versions = new Map([...own.values()].map((parameter) => [parameter, parameter.version]));
+      source = { assignAgain, versions };
+    },
     overlay: () => createTree(seed, tree),
     dispose() {
+      removeHolder(holder);
+      source = undefined;
       for (const parameter of own.values()) parameter.dispose();
       for (const { value } of derivedValues.values()) value.dispose();
       derivedValues.clear();

@@ -46,6 +46,22 @@ function treeName(name: string, { prefix, renamed = [] }: CheckpointQuirks): str
   return renamed.reduce((current, [old, today]) => current.replace(old, today), plain);
 }
 
+/** The checkpoint's names by the tree's. */
+function treeNames(checkpoint: Checkpoint, quirks: CheckpointQuirks): Map<string, string> {
+  const names = new Map<string, string>();
+  for (const stored of checkpoint.tensors.keys()) {
+    const name = treeName(stored, quirks);
+    const other = names.get(name);
+    if (other !== undefined)
+      throw new HeddleError(
+        "invalid-data",
+        `${checkpoint.name}: ${stored} must not stand for the same parameter as ${other}`,
+      );
+    names.set(name, stored);
+  }
+  return names;
+}
+
 /** Tensors that fit, by the tree's name; throws for all that is missing, unused or misshapen at once. */
 function match(
   checkpoint: Checkpoint,
@@ -92,7 +108,7 @@ async function fill(
   checkpoint: Checkpoint,
   weights: WeightTree,
   names: ReadonlyMap<string, string>,
-  { signal, storage = "f32" }: LoadOptions,
+  { signal, storage = "f32" }: Pick<LoadOptions, "signal" | "storage">,
 ): Promise<void> {
   const targets = new Map([...names].map(([name, stored]) => [stored, name]));
   for (const stored of checkpoint.tensors.keys()) {
@@ -109,6 +125,24 @@ async function fill(
       );
     if (storage === "f32" || tensor.dtype === "F32") parameter.assign(values);
     else parameter.assignHalf(tensor.dtype === "F16" ? "f16" : "bf16", tensor.values as Uint16Array);
+  }
+}
+
+/** Reads some parameters again, from what is at the location now. */
+async function refill(
+  location: CheckpointLocation,
+  quirks: CheckpointQuirks,
+  weights: WeightTree,
+  wanted: ReadonlySet<string>,
+  { storage }: Pick<LoadOptions, "storage">,
+): Promise<void> {
+  const checkpoint = await openCheckpoint(location);
+  try {
+    const names = treeNames(checkpoint, quirks);
+    match(checkpoint, weights, names, quirks);
+    await fill(checkpoint, weights, new Map([...names].filter(([name]) => wanted.has(name))), { storage });
+  } finally {
+    await checkpoint.close();
   }
 }
 
@@ -146,7 +180,8 @@ function modelOf(
 }
 
 /**
- * Loads a Hugging Face directory: a path or URL, or files in a map. Tensors are read forwards, one at a time.
+ * Loads a Hugging Face directory: a path or URL, or files in a map. Tensors are read forwards, one at a time. The model
+ * remembers the location: `backend.recover()` reads it again after the device was lost.
  *
  * @throws HeddleError `invalid-data` for a config or weights that do not fit (all missing, unused and misshapen names
  * at once), `not-finite` for weights with NaN (named), `io`, `unsupported`. Nothing stays allocated then.
@@ -163,17 +198,7 @@ export async function loadModel(location: CheckpointLocation, options: LoadOptio
   const weights = createWeights();
   try {
     const family = familyOf(checkpoint, families);
-    const names = new Map<string, string>();
-    for (const stored of checkpoint.tensors.keys()) {
-      const name = treeName(stored, family.quirks);
-      const other = names.get(name);
-      if (other !== undefined)
-        throw new HeddleError(
-          "invalid-data",
-          `${checkpoint.name}: ${stored} must not stand for the same parameter as ${other}`,
-        );
-      names.set(name, stored);
-    }
+    const names = treeNames(checkpoint, family.quirks);
     const { kept, ...swap } = await readHeddleJson(checkpoint.config, registry);
     const model = modelOf(family, checkpoint, new Set(names.keys()), weights, swap);
     for (const name of kept) {
@@ -189,6 +214,7 @@ export async function loadModel(location: CheckpointLocation, options: LoadOptio
     }
     match(checkpoint, weights, names, family.quirks);
     await fill(checkpoint, weights, names, options);
+    weights.setSource((wanted) => refill(location, family.quirks, weights, wanted, options));
     const tokenizer = await readTokenizer(checkpoint);
     return { model, ...(tokenizer && { tokenizer }) };
   } catch (error) {
