@@ -1,9 +1,24 @@
-import { adamwCases, drawParameter, testKernel, useBackend } from "@heddle/conformance";
+import {
+  adamwCases,
+  drawn,
+  drawParameter,
+  testKernel,
+  useBackend,
+  withBindingLimit,
+} from "@heddle/conformance";
 import { adamwOperation, adamwStep } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { adamwWebGpu } from "./adamw.ts";
 
+const rates = {
+  step: 3,
+  learningRate: 0.1,
+  beta1: 0.9,
+  beta2: 0.99,
+  epsilon: 1e-8,
+  weightDecay: 0.1,
+};
 const call = adamwCases.find(({ name }) => name === "[65, 129]")!;
 
 describe("adamwStep on webgpu", () => {
@@ -50,23 +65,28 @@ describe("adamwStep on webgpu", () => {
 
   it("takes tensors without values", async () => {
     const empty = tf.zeros([0, 3]);
-    const given = {
-      step: 1,
-      learningRate: 0.1,
-      beta1: 0.9,
-      beta2: 0.99,
-      epsilon: 1e-8,
-      weightDecay: 0,
-      value: empty,
-      gradient: empty,
-      mean: empty,
-      square: empty,
-    };
-    const next = adamwStep(given);
-    expect(await Promise.all(next.map((tensor) => tensor.data()))).toEqual(
-      [0, 0, 0].map(() => new Float32Array()),
-    );
+    const next = adamwStep({ ...rates, value: empty, gradient: empty, mean: empty, square: empty });
+    for (const tensor of next) expect(await tensor.data()).toEqual(new Float32Array());
     tf.dispose([empty, next]);
+  });
+
+  it.each([
+    [65, 129],
+    [64, 64],
+  ])("takes tensors [%i, %i] in parts where they are beyond what a program may see", async (...shape) => {
+    const inputs = {
+      value: drawn("value", shape),
+      gradient: drawn("gradient", shape),
+      mean: drawn("mean", shape),
+      square: tf.tidy(() => tf.abs(drawn("square", shape))),
+    };
+    const whole = adamwStep({ ...rates, ...inputs });
+    const { value: next, programs } = await withBindingLimit(8192, async () =>
+      adamwStep({ ...rates, ...inputs, inPlace: true }),
+    );
+    expect(programs).toBe(Math.ceil(inputs.value.size / 2048));
+    for (const [i, tensor] of next.entries()) expect(await tensor.data()).toEqual(await whole[i]!.data());
+    tf.dispose([inputs, whole, next]);
   });
 
   it.each([0, 1, 2])("writes no tensor that another shares: %i of value, mean and square", async (at) => {

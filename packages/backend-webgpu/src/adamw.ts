@@ -2,7 +2,7 @@ import { adamwOperation, kernel } from "@heddle/core";
 import type { AdamWCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { flatGroup, flatGroups, output, program, programs, run } from "./program.ts";
+import { flatGroup, flatGroups, output, program, programs, rowParts, run } from "./program.ts";
 
 const SIZE = 256;
 
@@ -72,21 +72,33 @@ export const adamwWebGpu: Kernel<AdamWCall, Tensor[]> = kernel(adamwOperation, {
       square: over.square ? tf.clone(square) : output(square.shape),
     };
     const per = value.size % 4 === 0 ? 4 : 1;
-    run(adamwProgram({ type: per === 4 ? "vec4f" : "f32", ...over }), {
-      buffers: { gradient, old_value: value, old_mean: mean, old_square: square, ...next },
-      uniforms: {
-        size: value.size / per,
-        mean_kept: beta1,
-        mean_added: 1 - beta1,
-        square_kept: beta2,
-        square_added: 1 - beta2,
-        root_scale: 1 / Math.sqrt(1 - beta2 ** step),
-        epsilon,
-        rate: learningRate / (1 - beta1 ** step),
-        value_kept: 1 - learningRate * weightDecay,
-      },
-      groups: flatGroups(Math.ceil(value.size / per / SIZE)),
-    });
+    const adamw = adamwProgram({ type: per === 4 ? "vec4f" : "f32", ...over });
+    for (const part of rowParts(value.size, 1)) {
+      const size = part.rows / per;
+      run(adamw, {
+        buffers: {
+          gradient: part.of(gradient),
+          old_value: part.of(value),
+          old_mean: part.of(mean),
+          old_square: part.of(square),
+          value: part.of(next.value),
+          mean: part.of(next.mean),
+          square: part.of(next.square),
+        },
+        uniforms: {
+          size,
+          mean_kept: beta1,
+          mean_added: 1 - beta1,
+          square_kept: beta2,
+          square_added: 1 - beta2,
+          root_scale: 1 / Math.sqrt(1 - beta2 ** step),
+          epsilon,
+          rate: learningRate / (1 - beta1 ** step),
+          value_kept: 1 - learningRate * weightDecay,
+        },
+        groups: flatGroups(Math.ceil(size / SIZE)),
+      });
+    }
     return { output: [next.value, next.mean, next.square] };
   },
 });

@@ -1,8 +1,7 @@
-import { useBackend } from "@heddle/conformance";
+import { useBackend, withBindingLimit } from "@heddle/conformance";
 import { activeBackend } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
-import { afterEach, describe, expect, it, vi } from "vitest";
-import { engine } from "./engine.ts";
+import { describe, expect, it } from "vitest";
 import { flatGroup, flatGroups, output, program, programs, rowParts, run } from "./program.ts";
 import { columnSums, rowSums } from "./sums.ts";
 
@@ -17,8 +16,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   if (i < arrayLength(&y)) { y[i] = uniforms.first + i; }
 }`,
 });
-
-afterEach(() => vi.restoreAllMocks());
 
 describe("programs", () => {
   useBackend("webgpu");
@@ -110,7 +107,7 @@ fn main(@builtin(local_invocation_index) i: u32) { y[i] = uniforms.factor * x[i]
     const y = tf.tensor1d(new Int32Array(200).fill(7), "int32");
     const part = { tensor: y, from: 64, count: 3 };
     run(numbered, { buffers: { y: part }, uniforms: { first: 1 }, groups: [200] });
-    expect([...(await y.data()).slice(62, 69)]).toEqual([7, 7, 1, 2, 3, 7, 7]);
+    expect((await y.data()).slice(62, 69)).toEqual(Int32Array.of(7, 7, 1, 2, 3, 7, 7));
     y.dispose();
   });
 
@@ -148,13 +145,8 @@ fn main(@builtin(local_invocation_index) i: u32) { y[i] = uniforms.factor * x[i]
     ],
     [0, 5, 256, [[0, 0]]],
     [7, 0, 256, [[0, 7]]],
-  ])("are given %i rows of %i in parts of %i bytes", (rows, width, most, expected) => {
-    const { device } = engine();
-    vi.spyOn(device, "limits", "get").mockReturnValue({
-      maxStorageBufferBindingSize: most,
-      minStorageBufferOffsetAlignment: 256,
-    });
-    const parts = rowParts(rows, width);
+  ])("are given %i rows of %i in parts of %i bytes", async (rows, width, most, expected) => {
+    const { value: parts } = await withBindingLimit(most, async () => rowParts(rows, width));
     expect(parts.map((part) => [part.first, part.rows])).toEqual(expected);
     const matrix = output([rows, width]);
     expect(parts.map((part) => part.of(matrix))).toEqual(

@@ -3,6 +3,7 @@ export * from "./adamw-cases.ts";
 export * from "./attention-cases.ts";
 export * from "./attention-goldens.ts";
 export * from "./attention-layer.ts";
+export * from "./binding-limit.ts";
 export * from "./cache-write-cases.ts";
 export * from "./causality.ts";
 export * from "./choose-token-cases.ts";
