@@ -1,6 +1,7 @@
 /** What all programs for products share, in WGSL: how factors are read, and what is done with a finished value. */
 import type { Activation } from "@heddle/core";
 import { activateWgsl } from "./activation.ts";
+import type { ProgramParts } from "./program.ts";
 
 /** How a factor lies in memory. */
 export interface FactorForm {
@@ -23,10 +24,16 @@ export interface ProductForm {
   readonly writesVectors: boolean;
 }
 
+export type ProductUniforms = "rows" | "inner" | "columns" | "batch";
+type Reads = "a" | "b" | "bias" | "residual";
+export type ProductBuffers = Reads | "y";
+
 const element = (vectors: boolean): "vec4f" | "f32" => (vectors ? "vec4f" : "f32");
 
 /** A product's buffers and uniforms, as parts of its program. */
-export const productArrays = (form: ProductForm) => {
+export function productArrays(
+  form: ProductForm,
+): Omit<ProgramParts<Reads, "y", ProductUniforms>, "name" | "code"> {
   const result = element(form.writesVectors);
   return {
     reads: {
@@ -37,8 +44,8 @@ export const productArrays = (form: ProductForm) => {
     },
     writes: { y: result },
     uniforms: { rows: "u32", inner: "u32", columns: "u32", batch: "u32" },
-  } as const;
-};
+  };
+}
 
 /** The form's part of a program's name: `nt.vec4` with `n` for a factor as it is and `t` for a transposed one. */
 export const formName = ({ a, b }: ProductForm): string =>

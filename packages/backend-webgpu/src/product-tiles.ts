@@ -1,8 +1,8 @@
 /** Products of many rows: a group computes a tile of the result from tiles of the factors in workgroup memory. */
 import { flatGroup, flatGroups, program, programs } from "./program.ts";
-import type { Groups } from "./program.ts";
+import type { Groups, Program } from "./program.ts";
 import { formName, productArrays, productFunctions, storeQuad } from "./product-parts.ts";
-import type { FactorForm, ProductForm } from "./product-parts.ts";
+import type { FactorForm, ProductBuffers, ProductForm, ProductUniforms } from "./product-parts.ts";
 
 /** What a group computes; all are multiples of 4. */
 export interface Tile {
@@ -75,30 +75,36 @@ function positionOf({ name, alongInner, length, own, place }: TileSide, i: numbe
     : `first_${name} + (${place} + ${Math.floor(i / 4) * others}) * 4 + ${i % 4}`;
 }
 
+interface TilesVariant {
+  readonly form: ProductForm;
+  readonly tile: Tile;
+}
+
 /** A program over tiles. */
-export const tilesProgram = programs(({ form, tile }: { form: ProductForm; tile: Tile }) => {
-  const { rows, columns, inner } = tile;
-  const [ownRows, ownColumns] = tile.own;
-  const across = columns / ownColumns;
-  const size = across * (rows / ownRows);
-  const a: TileSide = { ...form.a, name: "a", length: rows, own: ownRows, place: "down" };
-  const b: TileSide = { ...form.b, name: "b", length: columns, own: ownColumns, place: "across" };
-  const quads = range(ownColumns / 4);
-  const sums = range(ownRows).flatMap((i) => quads.map((q) => ({ i, q, name: `sum${i}_${q}` })));
-  const four = (q: number, k: number): string =>
-    b.alongInner
-      ? `vec4f(${range(4)
-          .map((j) => valueOf(b, 4 * q + j, k))
-          .join(", ")})`
-      : `b${k}_${q}`;
-  const store = ({ i, q, name }: (typeof sums)[number]): string => {
-    const columnsOf = range(4).map((j) => positionOf(b, 4 * q + j));
-    return storeQuad(form, positionOf(a, i), columnsOf, name);
-  };
-  return program({
-    name: `product.f32.${formName(form)}.tile${rows}x${columns}x${inner}`,
-    ...productArrays(form),
-    code: `${productFunctions(form)}
+export const tilesProgram: (variant: TilesVariant) => Program<ProductBuffers, ProductUniforms> = programs(
+  ({ form, tile }) => {
+    const { rows, columns, inner } = tile;
+    const [ownRows, ownColumns] = tile.own;
+    const across = columns / ownColumns;
+    const size = across * (rows / ownRows);
+    const a: TileSide = { ...form.a, name: "a", length: rows, own: ownRows, place: "down" };
+    const b: TileSide = { ...form.b, name: "b", length: columns, own: ownColumns, place: "across" };
+    const quads = range(ownColumns / 4);
+    const sums = range(ownRows).flatMap((i) => quads.map((q) => ({ i, q, name: `sum${i}_${q}` })));
+    const four = (q: number, k: number): string =>
+      b.alongInner
+        ? `vec4f(${range(4)
+            .map((j) => valueOf(b, 4 * q + j, k))
+            .join(", ")})`
+        : `b${k}_${q}`;
+    const store = ({ i, q, name }: (typeof sums)[number]): string => {
+      const columnsOf = range(4).map((j) => positionOf(b, 4 * q + j));
+      return storeQuad(form, positionOf(a, i), columnsOf, name);
+    };
+    return program({
+      name: `product.f32.${formName(form)}.tile${rows}x${columns}x${inner}`,
+      ...productArrays(form),
+      code: `${productFunctions(form)}
 var<workgroup> a_tile: array<vec4f, ${sideLines(a, inner) * stride(a, inner)}>;
 var<workgroup> b_tile: array<vec4f, ${sideLines(b, inner) * stride(b, inner)}>;
 @compute @workgroup_size(${size})
@@ -134,8 +140,9 @@ fn main(
   }
   ${sums.map(store).join("\n  ")}
 }`,
-  });
-});
+    });
+  },
+);
 
 /** One group a tile of each matrix of the batch. */
 export function tileGroups(tile: Tile, rows: number, columns: number, batch: number): Groups {

@@ -3,7 +3,7 @@ import type { Activation } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { output, run } from "./program.ts";
 import type { ProductForm } from "./product-parts.ts";
-import { MOST_ROWS, rowsGroups, rowsProgram } from "./product-rows.ts";
+import { lanesFor, MOST_ROWS, rowsGroups, rowsProgram } from "./product-rows.ts";
 import { tileGroups, tilesProgram } from "./product-tiles.ts";
 import type { Tile } from "./product-tiles.ts";
 
@@ -58,7 +58,7 @@ export function product(call: Product): Tensor {
   };
   const over = { buffers: { a, b, bias, residual, y }, uniforms: { rows, inner, columns, batch } };
   if (isFew) {
-    run(rowsProgram({ form, rows }), { ...over, groups: rowsGroups(columns, batch) });
+    run(rowsProgram({ form, rows, lanes: lanesFor(inner) }), { ...over, groups: rowsGroups(columns, batch) });
   } else {
     const tile = tileFor(call);
     run(tilesProgram({ form, tile }), { ...over, groups: tileGroups(tile, rows, columns, batch) });
