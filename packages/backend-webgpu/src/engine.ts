@@ -20,6 +20,9 @@ export interface Engine {
   computePassEncoder: ComputePass | null;
   dispatchCountInPass: number;
   makeTensorInfo(shape: readonly number[], dtype: DataType): TensorInfo;
+  /** Values that no tensor has, until they are disposed of. */
+  write(values: Int32Array, shape: readonly number[], dtype: DataType): object;
+  disposeData(dataId: object): boolean;
   /** Gives a tensor a buffer, with its values if it has them. */
   uploadToGPU(dataId: object): void;
   /** A buffer of fields of 4 bytes, freed after the submit. */
@@ -35,7 +38,7 @@ export function engine(): Engine {
 }
 
 /** A tensor's data with a buffer on the device. */
-export function onDevice({ dataId }: TensorInfo): EngineData & { readonly resource: GpuBuffer } {
+export function onDevice({ dataId }: Pick<TensorInfo, "dataId">): EngineData & { readonly resource: GpuBuffer } {
   const { tensorMap } = engine();
   const data = tensorMap.get(dataId);
   engine().uploadToGPU(dataId);

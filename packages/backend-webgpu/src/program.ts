@@ -123,10 +123,13 @@ function compiledBy(device: ComputeDevice): Compiled {
   return found;
 }
 
+/** A tensor, or values that only the engine holds. */
+export type Data = Pick<Tensor, "dataId" | "size">;
+
 /** What a run is over. */
 export interface Run<B extends string, U extends string> {
   /** `undefined` for what the program's variant has not. */
-  readonly buffers: Readonly<Record<B, Tensor | undefined>>;
+  readonly buffers: Readonly<Record<B, Data | undefined>>;
   readonly uniforms: Readonly<Record<U, number>>;
   readonly groups: Groups;
 }

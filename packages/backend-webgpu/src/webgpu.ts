@@ -7,6 +7,7 @@ import { watchDevice } from "./device-errors.ts";
 import type { DeviceErrors } from "./device-errors.ts";
 import type { WebGpuAdapterInfo, WebGpuDevice } from "./gpu.ts";
 import { activationWebGpu } from "./activation.ts";
+import { attentionWebGpu } from "./attention.ts";
 import { cacheWriteWebGpu } from "./cache-write.ts";
 
 /** What `webgpu` takes. */
@@ -25,7 +26,7 @@ export interface WebGpuOptions {
 }
 
 /** One for each operation that has its own. */
-const own: readonly AnyKernel[] = [activationWebGpu, cacheWriteWebGpu];
+const own: readonly AnyKernel[] = [activationWebGpu, attentionWebGpu, cacheWriteWebGpu];
 
 /** Makes tfjs's backend over a device, reading of values by `await tensor.data()` only, and not while an error is unseen. */
 async function createEngine(device: WebGpuDevice, info: WebGpuAdapterInfo | undefined, errors: DeviceErrors) {

@@ -1,0 +1,173 @@
+import { attentionOperation, maskShapeOf } from "@heddle/attention";
+import type { AttentionCall, MaskShape } from "@heddle/attention";
+import { kernel } from "@heddle/core";
+import type { Kernel } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { modifierCode, modifierValues } from "./attention-modifiers.ts";
+import { planOf, TILE } from "./attention-plan.ts";
+import type { AttentionPlan } from "./attention-plan.ts";
+import { loadWgsl, passProgram } from "./attention-tiles.ts";
+import type { Pass } from "./attention-tiles.ts";
+import { flatGroup, flatGroups, output, program, run } from "./program.ts";
+import { dropoutValues } from "./random.ts";
+
+/** The widest head: a lane keeps an eighth of 4 of its rows. */
+const GREATEST_WIDTH = 256;
+
+/** What the passes of a call share. */
+interface Task {
+  readonly call: AttentionCall;
+  readonly shape: MaskShape;
+  readonly plan: AttentionPlan;
+}
+
+function taskOf(call: AttentionCall): Task {
+  const shape = maskShapeOf(call);
+  return { call, shape, plan: planOf(call.pattern, shape) };
+}
+
+/** What the forward pass leaves for the next part of a head, and for the backward pass. */
+interface Results {
+  readonly result: Tensor;
+  readonly stats?: Tensor | undefined;
+  readonly dy?: Tensor | undefined;
+  readonly rows?: Tensor | undefined;
+}
+
+/** The heads that the runs of a pass are over, one after the other: first of each group, and how many from there. */
+function turnsOf(pass: Pass, { call: { q, k }, plan }: Task): { first: number; members: number }[] {
+  if (pass === "o" || pass === "dq") return [{ first: 0, members: 1 }];
+  const groupSize = q.shape[1]! / k.shape[1]!;
+  // Heads that share their keys have the same ranges of them only if they are alike.
+  if (plan.strides[1] === 0) return [{ first: 0, members: groupSize }];
+  return Array.from({ length: groupSize }, (_, first) => ({ first, members: 1 }));
+}
+
+/** Runs a pass, over one part of the heads after the other. `resumes`: the result holds something to add to. */
+function runPass(pass: Pass, task: Task, { result, stats, dy, rows }: Results, resumes = false): void {
+  const { call, shape, plan } = task;
+  const { q, k, v, modifiers = [], dropout, scale = 1 / Math.sqrt(q.shape[3]!) } = call;
+  const [batch, heads, queries, width] = q.shape as [number, number, number, number];
+  const [, keyHeads, capacity, valueWidth] = v.shape as [number, number, number, number];
+  const drops = dropout !== undefined && dropout.rate > 0;
+  const code = modifierCode(modifiers);
+  const { values, uniforms } = modifierValues(modifiers, shape);
+  const vectors = [q, k, v].every(({ shape: [, , , columns] }) => columns! % 4 === 0);
+  const of = passProgram({
+    pass,
+    chunks: 2 ** Math.ceil(Math.log2(Math.ceil(result.shape[3]! / TILE))),
+    vectors,
+    dropout: drops,
+    keepsStats: stats !== undefined,
+    modifiers: code,
+  });
+  const ownsQueries = pass === "o" || pass === "dq";
+  const groupSize = heads / keyHeads;
+  let before = resumes;
+  for (let part = 0; part < plan.parts; part++)
+    for (const { first, members } of turnsOf(pass, task)) {
+      run(of, {
+        buffers: { q, k, v, dy, rows, plan: plan.words, values, result, stats },
+        uniforms: {
+          width,
+          valueWidth,
+          queries,
+          keys: shape.keyLength,
+          capacity,
+          heads,
+          keyHeads,
+          groupSize,
+          headStep: ownsQueries ? 1 : groupSize,
+          firstHead: first,
+          members,
+          planBatch: plan.strides[0],
+          planHead: plan.strides[1],
+          masks: plan.masks,
+          parts: plan.parts,
+          part,
+          resumes: before ? 1 : 0,
+          scale,
+          ...uniforms,
+          ...(drops && dropoutValues(dropout.rate, dropout.address)),
+        },
+        groups: ownsQueries ? [plan.ranges.queries, heads, batch] : [plan.ranges.keys, keyHeads, batch],
+      });
+      before = true;
+    }
+}
+
+const LANES = 64;
+
+/** For each query: the greatest score, 1 / the sum of exponentials, and the sum of dy times o. */
+const rowsProgram = program({
+  name: "attention.f32.rows",
+  reads: { o: "f32", dy: "f32", stats: "f32" },
+  writes: { rows: "vec4f" },
+  uniforms: { count: "u32", width: "u32" },
+  code: `${loadWgsl("o", false)}${loadWgsl("dy", false)}
+@compute @workgroup_size(${LANES})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = ${flatGroup} * ${LANES} + lane;
+  if (row >= uniforms.count) { return; }
+  // In fours and in order, as products are: a row that sees one key then has slopes of exactly 0.
+  var sum = 0.0;
+  for (var column = 0u; column < uniforms.width; column += 4) {
+    sum += dot(load_dy(row, uniforms.width, column), load_o(row, uniforms.width, column));
+  }
+  rows[row] = vec4f(stats[2 * row], stats[2 * row + 1], sum, 0.0);
+}`,
+});
+
+function backwardRows(o: Tensor, stats: Tensor, dy: Tensor): Tensor {
+  const [batch, heads, queries, width] = o.shape as [number, number, number, number];
+  const rows = output([batch, heads, queries, 4]);
+  const count = batch * heads * queries;
+  run(rowsProgram, {
+    buffers: { o, dy, stats, rows },
+    uniforms: { count, width },
+    groups: flatGroups(Math.ceil(count / LANES)),
+  });
+  return rows;
+}
+
+/** Flash attention over the tiles in which the pattern allows a pair: https://arxiv.org/abs/2205.14135. */
+export const attentionWebGpu: Kernel<AttentionCall> = kernel(attentionOperation, {
+  name: `attention.f32.webgpu.tile${TILE}x${TILE}`,
+  backend: "webgpu",
+  unsupported({ q, v }) {
+    const widest = Math.max(q.shape[3]!, v.shape[3]!);
+    return widest > GREATEST_WIDTH ? [`heads of ${widest} are wider than ${GREATEST_WIDTH}`] : [];
+  },
+  forward(call, { differentiating }) {
+    const task = taskOf(call);
+    const { plan, shape } = task;
+    const [batch, heads, queries] = call.q.shape as [number, number, number];
+    const result = output([batch, heads, queries, call.v.shape[3]!]);
+    const stats = differentiating || plan.parts > 1 ? output([batch, heads, queries, 2]) : undefined;
+    runPass("o", task, { result, stats });
+    return { output: result, ...(differentiating && { saved: [result, stats!] }) };
+  },
+  gradient({ call, saved, dy }) {
+    const task = taskOf(call);
+    const [o, stats] = saved as [Tensor, Tensor];
+    let rows: Tensor | undefined;
+    const gradient = (pass: Pass, { shape }: Tensor): Tensor => {
+      rows ??= backwardRows(o, stats, dy);
+      // Keys behind those that count have none.
+      const isCut = pass !== "dq" && task.shape.keyLength < shape[2]!;
+      const result = isCut ? tf.zeros(shape) : output(shape);
+      runPass(pass, task, { result, dy, rows }, isCut);
+      return result;
+    };
+    return {
+      q: () => gradient("dq", call.q),
+      k: () => gradient("dk", call.k),
+      v: () => gradient("dv", call.v),
+    };
+  },
+});
