@@ -158,11 +158,11 @@ function fourRows(matrix: string, row: string, pitch: number, at: string): strin
   return `mat4x4f(${[0, 1, 2, 3].map((i) => `${matrix}[(${row} + ${SIDE * i}) * ${pitch} + ${at}]`).join(", ")})`;
 }
 
-/** The products of rows of two ranges as `to`, 4 x 4 a lane. */
+/** The products of rows of two ranges, those of q scaled first, as `to`, 4 x 4 a lane. */
 function products(to: string, own: ArrayName, other: ArrayName): string {
   const { width, base } = arrays[own];
   const copy = (matrix: string, name: ArrayName, range: string, firstRow: string): string =>
-    `${matrix}[i * ${PITCH} + j] = ${name}_at(${range}, ${firstRow}, i, start + 4 * j);`;
+    `${matrix}[i * ${PITCH} + j] = ${name === "q" ? "uniforms.scale * " : ""}${name}_at(${range}, ${firstRow}, i, start + 4 * j);`;
   return `
     // Set, since variables in a loop were seen to keep their values.
     var ${to} = mat4x4f();
@@ -218,7 +218,7 @@ function eachPair(own: "queries" | "keys", body: string): string {
 
 /** Online softmax, https://arxiv.org/abs/1805.02867: scores to exponentials, earlier sums to the greatest score so far. */
 function onlineSoftmax({ chunks, dropout }: PassVariant): string {
-  return `${eachPair("queries", `s[i][j] = select(${NEVER}, modified(s[i][j] * uniforms.scale, query_row, key), is_pair);`)}
+  return `${eachPair("queries", `s[i][j] = select(${NEVER}, modified(s[i][j], query_row, key), is_pair);`)}
     var top = vec4f(${NEVER});
     for (var i = 0u; i < 4; i++) { top[i] = max(max(s[i].x, s[i].y), max(s[i].z, s[i].w)); }
     tops[lane] = top;
@@ -238,7 +238,7 @@ function onlineSoftmax({ chunks, dropout }: PassVariant): string {
 function backwardWeights({ pass }: PassVariant): string {
   const { own } = passes[pass];
   const probability = `
-        let raw = s[i][j] * uniforms.scale;
+        let raw = s[i][j];
         s[i][j] = 0.0;
         if (is_pair) {
           let of_row = rows[row_at + query_row];
