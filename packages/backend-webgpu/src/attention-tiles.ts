@@ -1,6 +1,6 @@
 /**
  * The passes of attention over the tiles of a plan, https://arxiv.org/abs/2205.14135: forward, and the gradients of q,
- * k and v, for which the probabilities of a tile are made again. A group has a range of queries (or of keys, for dk and
+ * k, v and what modifiers look up, for which the probabilities of a tile are made again. A group has a range of queries (or of keys, for dk and
  * dv) of one head as its own, and goes through the tiles that it has with the other side's ranges.
  *
  * The tile's 32 x 32 scores are 4 x 4 to a lane: rows i are its own positions (row + 8 i), columns j those of the other
@@ -9,10 +9,11 @@
 import { ENTRY, NO_MASK, TILE } from "./attention-plan.ts";
 import type { ModifierCode } from "./attention-modifiers.ts";
 import { program, programs } from "./program.ts";
+import type { Program } from "./program.ts";
 import { dropoutKey, dropoutUniforms, dropoutWgsl } from "./random.ts";
 
-/** What a pass gives: the output, or the gradient of an input. */
-export type Pass = "o" | "dq" | "dk" | "dv";
+/** What a pass gives: the output, or the gradient of an input; of a table that a modifier looks up, that of each query. */
+export type Pass = "o" | "dq" | "dk" | "dv" | "dtable";
 
 /** What differs in code. */
 export interface PassVariant {
@@ -25,6 +26,8 @@ export interface PassVariant {
   /** Whether the forward pass keeps the greatest score and 1 / the sum of exponentials of each row. */
   readonly keepsStats: boolean;
   readonly modifiers: ModifierCode;
+  /** The table of `dtable`: its modifier, and those of that modifier's lookup functions that read it. */
+  readonly table?: { readonly modifier: number; readonly lookups: readonly number[] };
 }
 
 /** Lanes of a group: 8 rows of 8. */
@@ -52,7 +55,7 @@ interface PassParts {
   /** The same for the gradients of the probabilities. */
   readonly slope?: readonly [ArrayName, ArrayName];
   /** The other side's rows that it adds up, each times a weight. */
-  readonly sums: ArrayName;
+  readonly sums?: ArrayName;
 }
 
 const passes: Readonly<Record<Pass, PassParts>> = {
@@ -60,6 +63,7 @@ const passes: Readonly<Record<Pass, PassParts>> = {
   dq: { own: "queries", score: ["q", "k"], slope: ["dy", "v"], sums: "k" },
   dk: { own: "keys", score: ["k", "q"], slope: ["v", "dy"], sums: "q" },
   dv: { own: "keys", score: ["k", "q"], sums: "dy" },
+  dtable: { own: "queries", score: ["q", "k"], slope: ["dy", "v"] },
 };
 
 /** Below every score, and finite. */
@@ -108,18 +112,32 @@ fn kept(row: u32, key: u32) -> f32 {
 }`;
 }
 
-/** From the gradient of a modified score to that of the score before any modifier. */
-function slopeWgsl(count: number): string {
+/** From the gradient of a modified score to that of what modifier `to` gave, -1 being the score before all of them. */
+function slopes(count: number, to: number): string {
   const back = Array.from(
     { length: count },
     (_, n) => `  slope *= clamp(modifyScoreDerivative_${n}(s${n}, ${place}), -3e38, 3e38);\n`,
-  ).toReversed();
-  return `
-fn unmodified(s0: f32, upstream: f32, row: u32, key: u32) -> f32 {
-  var slope = upstream;
-${stages(count - 1)}${back.join("")}  return slope;
-}`;
+  );
+  return `  var slope = upstream;\n${stages(count - 1)}${back
+    .slice(to + 1)
+    .toReversed()
+    .join("")}`;
 }
+
+/** `unmodified`: the gradient of the score before any modifier. */
+const slopeWgsl = (count: number): string => `
+fn unmodified(s0: f32, upstream: f32, row: u32, key: u32) -> f32 {
+${slopes(count, -1)}  return slope;
+}`;
+
+/** `lookup_index<n>` and `lookup_slope<n>` of lookup n: the entry that a pair reads, and its gradient. */
+const lookupWgsl = (count: number, modifier: number, n: number): string => `
+fn lookup_index${n}(s0: f32, row: u32, key: u32) -> i32 {
+${stages(modifier)}  return modifyLookupIndex${n}_${modifier}(s${modifier}, ${place});
+}
+fn lookup_slope${n}(s0: f32, upstream: f32, row: u32, key: u32) -> f32 {
+${slopes(count, modifier)}  return slope * clamp(modifyLookupDerivative${n}_${modifier}(s${modifier}, ${place}), -3e38, 3e38);
+}`;
 
 /** Four columns of a row, zeros behind the last. */
 export function loadWgsl(name: string, vectors: boolean): string {
@@ -234,25 +252,153 @@ function onlineSoftmax({ chunks, dropout }: PassVariant): string {
     }${dropout ? eachPair("queries", "s[i][j] *= kept(query_row, key);") : ""}`;
 }
 
-/** Scores to what the pass adds up: probabilities, or the gradients of the raw scores. */
-function backwardWeights({ pass }: PassVariant): string {
-  const { own } = passes[pass];
-  const probability = `
-        let raw = s[i][j];
+/** Goes through the pairs that are allowed: `body` knows the `raw` score, its probability `p`, and the row's numbers. */
+function eachProbability(own: "queries" | "keys", body: string): string {
+  return eachPair(
+    own,
+    `let raw = s[i][j];
         s[i][j] = 0.0;
         if (is_pair) {
           let of_row = rows[row_at + query_row];
-          let p = exp(min(modified(raw, query_row, key) - of_row.x, 0.0)) * of_row.y;`;
-  const weight =
-    pass === "dv"
-      ? "s[i][j] = p * kept(query_row, key);"
-      : `let slope = p * (d[i][j] * kept(query_row, key) - of_row.z);
-          // A derivative may be anything where the probability is 0.
-          if (p > 0.0) { s[i][j] = uniforms.scale * unmodified(raw, slope, query_row, key); }`;
-  return eachPair(own, `${probability}\n          ${weight}\n        }`);
+          let p = exp(min(modified(raw, query_row, key) - of_row.x, 0.0)) * of_row.y;
+          ${body}
+        }`,
+  );
 }
 
-/** Names of a pass's buffers. */
+/** The gradient of the modified score. */
+const slopeOfScore = "let slope = p * (d[i][j] * kept(query_row, key) - of_row.z);";
+
+/** Scores to what dq, dk and dv add up; a derivative may be anything where the probability is 0. */
+const gradientWeights = {
+  dq: eachProbability(
+    "queries",
+    `${slopeOfScore}
+          if (p > 0.0) { s[i][j] = uniforms.scale * unmodified(raw, slope, query_row, key); }`,
+  ),
+  dk: eachProbability(
+    "keys",
+    `${slopeOfScore}
+          if (p > 0.0) { s[i][j] = uniforms.scale * unmodified(raw, slope, query_row, key); }`,
+  ),
+  dv: eachProbability("keys", "s[i][j] = p * kept(query_row, key);"),
+} as const;
+
+/** Adds the gradients of what a tile's pairs look up by function n, each row's by one lane: one after the other. */
+const addLookups = (n: number): string => `
+    {
+    let raw_scores = s;
+    var entries = mat4x4f();${eachProbability(
+      "queries",
+      `${slopeOfScore}
+          let entry = lookup_index${n}(raw, query_row, key);
+          let is_inside = entry >= 0 && u32(entry) < uniforms.length;
+          entries[i][j] = f32(select(-1, entry, is_inside));
+          if (p > 0.0) { s[i][j] = lookup_slope${n}(raw, slope, query_row, key); }`,
+    )}
+    workgroupBarrier();
+    for (var i = 0u; i < 4; i++) {
+      weights[(row + ${SIDE} * i) * ${PITCH} + column] = s[i];
+      left[(row + ${SIDE} * i) * ${PITCH} + column] = entries[i];
+    }
+    s = raw_scores;
+    workgroupBarrier();
+    if (lane < own.count) {
+      let at = (first_row + own.start + own.step * lane) * uniforms.length;
+      for (var others = 0u; others < ${SIDE}; others++) {
+        for (var j = 0u; j < 4 && others + ${SIDE} * j < other.count; j++) {
+          let entry = left[lane * ${PITCH} + others][j];
+          if (entry >= 0.0) { result[at + u32(entry)] += weights[lane * ${PITCH} + others][j]; }
+        }
+      }
+    }
+    }`;
+
+/** What a pass does around its tiles and with each of them. */
+interface PassCode {
+  readonly functions: string;
+  /** Goes on from what the earlier parts of a head left. */
+  readonly begin: string;
+  readonly tile: string;
+  readonly end: string;
+}
+
+/** Goes through a lane's rows of the result: `body` knows `i`, the number `at` of its row. */
+const eachRow = (body: string): string => `for (var i = 0u; i < 4; i++) {
+    if (row + ${SIDE} * i >= own.count) { continue; }
+    let at = first_row + own.start + own.step * (row + ${SIDE} * i);
+    ${body}
+  }`;
+
+/** A pass that adds up rows of the other side. */
+function summing(variant: PassVariant, sums: ArrayName): PassCode {
+  const { pass, chunks, vectors, keepsStats } = variant;
+  const width = `uniforms.${arrays[sums].width}`;
+  const eachChunk = (body: string): string =>
+    eachRow(`for (var chunk = 0u; chunk < ${chunks}; chunk++) {
+      let from_column = ${TILE} * chunk + 4 * column;
+      ${body}
+    }`);
+  const begin = `var sums = array<mat4x4f, ${chunks}>();
+  if (uniforms.resumes != 0) { ${eachChunk(`sums[chunk][i] = load_result(at, ${width}, from_column);`)} }`;
+  const end = eachChunk(`store_result(at, ${width}, from_column, sums[chunk][i]);`);
+  const functions = `${loadWgsl("result", vectors)}${storeWgsl("result", vectors)}`;
+  if (pass !== "o")
+    return {
+      functions,
+      begin,
+      tile: `${gradientWeights[pass as keyof typeof gradientWeights]}${weighted(sums, chunks)}`,
+      end,
+    };
+  return {
+    functions,
+    begin: `${begin}
+  var most = vec4f(${NEVER});
+  var total = vec4f();
+  ${
+    keepsStats
+      ? `if (uniforms.resumes != 0) { ${eachRow(`let before = stats[at];
+      most[i] = before.x;
+      let sum = select(0.0, 1.0 / before.y, before.y > 0.0);
+      // One lane has all of it: the lanes' parts are added up in the end.
+      total[i] = select(0.0, sum, column == 0);
+      for (var chunk = 0u; chunk < ${chunks}; chunk++) { sums[chunk][i] *= sum; }`)} }`
+      : ""
+  }`,
+    tile: `${onlineSoftmax(variant)}${weighted(sums, chunks)}`,
+    end: `tops[lane] = total;
+  workgroupBarrier();
+  total = vec4f();
+  for (var i = 0u; i < ${SIDE}; i++) { total += tops[row * ${SIDE} + i]; }
+  let factors = select(vec4f(), 1.0 / total, total > vec4f());
+  ${eachRow(`for (var chunk = 0u; chunk < ${chunks}; chunk++) { sums[chunk][i] *= factors[i]; }
+    ${keepsStats ? "if (column == 0) { stats[at] = vec2f(most[i], factors[i]); }" : ""}`)}
+  ${end}`,
+  };
+}
+
+/** What a pass does. */
+function passCode(variant: PassVariant): PassCode {
+  const { pass, modifiers, table } = variant;
+  const { sums } = passes[pass];
+  if (sums) {
+    const code = summing(variant, sums);
+    return passes[pass].slope
+      ? { ...code, functions: `${code.functions}${slopeWgsl(modifiers.count)}` }
+      : code;
+  }
+  const { modifier, lookups } = table!;
+  return {
+    functions: lookups.map((n) => lookupWgsl(modifiers.count, modifier, n)).join(""),
+    begin: "",
+    tile: lookups.map(addLookups).join(""),
+    end: "",
+  };
+}
+
+type PassBuffer = ArrayName | "rows" | "plan" | "values" | "result" | "stats";
+
+/** A pass's buffers. */
 function buffersOf({ pass, keepsStats, modifiers, vectors }: PassVariant) {
   const element = vectors ? "vec4f" : "f32";
   const isForward = pass === "o";
@@ -266,119 +412,72 @@ function buffersOf({ pass, keepsStats, modifiers, vectors }: PassVariant) {
       plan: "u32",
       values: modifiers.reads ? "f32" : undefined,
     },
-    writes: { result: element, stats: isForward && keepsStats ? "f32" : undefined },
+    writes: {
+      result: pass === "dtable" ? "f32" : element,
+      stats: isForward && keepsStats ? "vec2f" : undefined,
+    },
   } as const;
 }
 
-/** A program of a pass. */
-export const passProgram = programs((variant: PassVariant) => {
-  const { pass, chunks, vectors, dropout, keepsStats, modifiers } = variant;
-  const { own, score, slope, sums } = passes[pass];
-  const isForward = pass === "o";
-  const used = [...new Set<ArrayName>([...score, ...(slope ?? []), sums])];
-  const [width, base] = [`uniforms.${arrays[sums].width}`, own === "queries" ? "query_base" : "key_base"];
-  const entry = (of: "queries" | "keys", what: "count" | "ranges" | "lists"): string =>
-    `plan[entry + ${ENTRY[of][what]}]`;
-  // Parts of a head go on from what the earlier ones left.
-  const resume = isForward
-    ? keepsStats
-      ? `
-      let factor = stats[2 * (first_row + at) + 1];
-      if (factor == 0.0) { continue; }
-      let before = 1.0 / factor;
-      most[i] = stats[2 * (first_row + at)];
-      if (column == 0) { total[i] = before; }`
-      : ""
-    : "";
-  const finish = isForward
-    ? `
-  tops[lane] = total;
-  workgroupBarrier();
-  total = vec4f();
-  for (var i = 0u; i < ${SIDE}; i++) { total += tops[row * ${SIDE} + i]; }
-  let factors = select(vec4f(), 1.0 / total, total > vec4f());`
-    : "";
-  return program({
-    name: `attention.f32.${pass}.tile${TILE}x${TILE}.width${TILE * chunks}${vectors ? ".vec4" : ""}`,
-    ...buffersOf(variant),
-    uniforms: {
-      ...passUniforms,
-      ...(dropout && dropoutUniforms),
-      ...modifiers.uniforms,
-    } as typeof passUniforms,
-    code: `
+/** The program of a pass. */
+export const passProgram: (variant: PassVariant) => Program<PassBuffer, keyof typeof passUniforms> = programs(
+  (variant) => {
+    const { pass, chunks, vectors, dropout, modifiers } = variant;
+    const { own, score, slope, sums } = passes[pass];
+    const used = new Set([...score, ...(slope ?? []), ...(sums ? [sums] : [])]);
+    const { functions, begin, tile, end } = passCode(variant);
+    const entry = (what: "count" | "ranges" | "lists"): string => `plan[entry + ${ENTRY[own][what]}]`;
+    return program({
+      name: `attention.f32.${pass}.tile${TILE}x${TILE}.width${TILE * chunks}${vectors ? ".vec4" : ""}`,
+      ...buffersOf(variant),
+      uniforms: uniformsOf(modifiers, dropout),
+      code: `
 ${sharedWgsl(modifiers, dropout)}
-${slope ? slopeWgsl(modifiers.count) : ""}
-${used.map((name) => rowsWgsl(name, vectors)).join("\n")}
-${loadWgsl("result", vectors)}
-${storeWgsl("result", vectors)}
+${[...used].map((name) => rowsWgsl(name, vectors)).join("\n")}
+${functions}
 
 // Rows of ${TILE} columns, as vectors.
 var<workgroup> left: array<vec4f, ${TILE * PITCH}>;
 var<workgroup> right: array<vec4f, ${TILE * PITCH}>;
 var<workgroup> weights: array<vec4f, ${TILE * PITCH}>;
-${isForward ? `var<workgroup> tops: array<vec4f, ${LANES}>;` : ""}
+${pass === "o" ? `var<workgroup> tops: array<vec4f, ${LANES}>;` : ""}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = lane / ${SIDE};
   let column = lane % ${SIDE};
   let first_head = group.y * uniforms.headStep + uniforms.firstHead;
-  let entry = ((group.z * uniforms.planBatch + first_head * uniforms.planHead) * uniforms.parts + uniforms.part) * ${ENTRY.words};
-  if (group.x >= ${entry(own, "count")}) { return; }
-  let own = range_at(${entry(own, "ranges")} + 3 * group.x);
-  let list = ${entry(own, "lists")} + group.x;
+  let entry = ${entryOf("group.z", "first_head")};
+  if (group.x >= ${entry("count")}) { return; }
+  let own = range_at(${entry("ranges")} + 3 * group.x);
+  let list = ${entry("lists")} + group.x;
   batch_at = group.z;
   offset_at = i32(plan[entry + ${ENTRY.queryOffset}]);
   let key_base = (group.z * uniforms.keyHeads + first_head / uniforms.groupSize) * uniforms.capacity;
   let first_row = ${own === "queries" ? "(group.z * uniforms.heads + first_head) * uniforms.queries" : "key_base"};
-  var sums: array<mat4x4f, ${chunks}>;
-  ${isForward ? `var most = vec4f(${NEVER});\n  var total = vec4f();` : ""}
-  ${
-    isForward && !keepsStats
-      ? ""
-      : `if (uniforms.resumes != 0) {
-    for (var i = 0u; i < 4; i++) {
-      if (row + ${SIDE} * i >= own.count) { continue; }
-      let at = own.start + own.step * (row + ${SIDE} * i);
-      ${resume}
-      for (var chunk = 0u; chunk < ${chunks}; chunk++) {
-        sums[chunk][i] = ${isForward ? "before * " : ""}load_result(first_row + at, ${width}, ${TILE} * chunk + 4 * column);
-      }
-    }
-  }`
-  }
+  ${begin}
   for (var member = 0u; member < uniforms.members; member++) {
   head_at = first_head + member;
-  let query_base = (group.z * uniforms.heads + first_head + member) * uniforms.queries;
+  let query_base = (group.z * uniforms.heads + head_at) * uniforms.queries;
   row_at = query_base;
   let end = plan[list + 1];
   for (var tile = plan[list]; tile < end; tile += 2) {
     let other = range_at(plan[tile]);
-    let mask = plan[tile + 1];${products("s", ...score)}${
-      slope ? products("d", ...slope) : ""
-    }${isForward ? onlineSoftmax(variant) : backwardWeights(variant)}${weighted(sums, chunks)}
+    let mask = plan[tile + 1];${products("s", ...score)}${slope ? products("d", ...slope) : ""}${tile}
   }
   }
-  ${finish}
-  for (var i = 0u; i < 4; i++) {
-    if (row + ${SIDE} * i >= own.count) { continue; }
-    let at = own.start + own.step * (row + ${SIDE} * i);
-    for (var chunk = 0u; chunk < ${chunks}; chunk++) {
-      store_result(first_row + at, ${width}, ${TILE} * chunk + 4 * column, ${isForward ? "factors[i] * " : ""}sums[chunk][i]);
-    }
-    ${
-      isForward && keepsStats
-        ? "if (column == 0) { stats[2 * (first_row + at)] = most[i]; stats[2 * (first_row + at) + 1] = factors[i]; }"
-        : ""
-    }
-  }
+  ${end}
 }`,
-  });
-});
+    });
+  },
+);
+
+/** In WGSL, the address of a head's entry in the plan. */
+export const entryOf = (batch: string, head: string): string =>
+  `((${batch} * uniforms.planBatch + ${head} * uniforms.planHead) * uniforms.parts + uniforms.part) * ${ENTRY.words}`;
 
 /** Numbers of every program of attention. */
-export const passUniforms = {
+const passUniforms = {
   width: "u32",
   valueWidth: "u32",
   queries: "u32",
@@ -397,4 +496,11 @@ export const passUniforms = {
   part: "u32",
   resumes: "u32",
   scale: "f32",
+  /** Of a row of the table. */
+  length: "u32",
 } as const;
+
+/** The same with those that modifiers and dropout read. */
+export function uniformsOf(modifiers: ModifierCode, dropout: boolean): typeof passUniforms {
+  return { ...passUniforms, ...(dropout && dropoutUniforms), ...modifiers.uniforms };
+}

@@ -8,7 +8,7 @@ import { modifierCode, modifierValues } from "./attention-modifiers.ts";
 import { planOf, TILE } from "./attention-plan.ts";
 import type { AttentionPlan } from "./attention-plan.ts";
 import { loadWgsl, passProgram } from "./attention-tiles.ts";
-import type { Pass } from "./attention-tiles.ts";
+import type { Pass, PassVariant } from "./attention-tiles.ts";
 import { flatGroup, flatGroups, output, program, run } from "./program.ts";
 import { dropoutValues } from "./random.ts";
 
@@ -33,11 +33,14 @@ interface Results {
   readonly stats?: Tensor | undefined;
   readonly dy?: Tensor | undefined;
   readonly rows?: Tensor | undefined;
+  readonly table?: PassVariant["table"];
 }
+
+const isByKeys = (pass: Pass): boolean => pass === "dk" || pass === "dv";
 
 /** The heads that the runs of a pass are over, one after the other: first of each group, and how many from there. */
 function turnsOf(pass: Pass, { call: { q, k }, plan }: Task): { first: number; members: number }[] {
-  if (pass === "o" || pass === "dq") return [{ first: 0, members: 1 }];
+  if (!isByKeys(pass)) return [{ first: 0, members: 1 }];
   const groupSize = q.shape[1]! / k.shape[1]!;
   // Heads that share their keys have the same ranges of them only if they are alike.
   if (plan.strides[1] === 0) return [{ first: 0, members: groupSize }];
@@ -45,7 +48,7 @@ function turnsOf(pass: Pass, { call: { q, k }, plan }: Task): { first: number; m
 }
 
 /** Runs a pass, over one part of the heads after the other. `resumes`: the result holds something to add to. */
-function runPass(pass: Pass, task: Task, { result, stats, dy, rows }: Results, resumes = false): void {
+function runPass(pass: Pass, task: Task, { result, stats, dy, rows, table }: Results, resumes = false): void {
   const { call, shape, plan } = task;
   const { q, k, v, modifiers = [], dropout, scale = 1 / Math.sqrt(q.shape[3]!) } = call;
   const [batch, heads, queries, width] = q.shape as [number, number, number, number];
@@ -56,13 +59,14 @@ function runPass(pass: Pass, task: Task, { result, stats, dy, rows }: Results, r
   const vectors = [q, k, v].every(({ shape: [, , , columns] }) => columns! % 4 === 0);
   const of = passProgram({
     pass,
-    chunks: 2 ** Math.ceil(Math.log2(Math.ceil(result.shape[3]! / TILE))),
+    chunks: table ? 1 : 2 ** Math.ceil(Math.log2(Math.ceil(result.shape[3]! / TILE))),
     vectors,
     dropout: drops,
     keepsStats: stats !== undefined,
     modifiers: code,
+    ...(table && { table }),
   });
-  const ownsQueries = pass === "o" || pass === "dq";
+  const byKeys = isByKeys(pass);
   const groupSize = heads / keyHeads;
   let before = resumes;
   for (let part = 0; part < plan.parts; part++)
@@ -78,7 +82,7 @@ function runPass(pass: Pass, task: Task, { result, stats, dy, rows }: Results, r
           heads,
           keyHeads,
           groupSize,
-          headStep: ownsQueries ? 1 : groupSize,
+          headStep: byKeys ? groupSize : 1,
           firstHead: first,
           members,
           planBatch: plan.strides[0],
@@ -88,10 +92,11 @@ function runPass(pass: Pass, task: Task, { result, stats, dy, rows }: Results, r
           part,
           resumes: before ? 1 : 0,
           scale,
+          length: result.shape[3]!,
           ...uniforms,
           ...(drops && dropoutValues(dropout.rate, dropout.address)),
         },
-        groups: ownsQueries ? [plan.ranges.queries, heads, batch] : [plan.ranges.keys, keyHeads, batch],
+        groups: byKeys ? [plan.ranges.keys, keyHeads, batch] : [plan.ranges.queries, heads, batch],
       });
       before = true;
     }
@@ -102,7 +107,7 @@ const LANES = 64;
 /** For each query: the greatest score, 1 / the sum of exponentials, and the sum of dy times o. */
 const rowsProgram = program({
   name: "attention.f32.rows",
-  reads: { o: "f32", dy: "f32", stats: "f32" },
+  reads: { o: "f32", dy: "f32", stats: "vec2f" },
   writes: { rows: "vec4f" },
   uniforms: { count: "u32", width: "u32" },
   code: `${loadWgsl("o", false)}${loadWgsl("dy", false)}
@@ -119,7 +124,7 @@ fn main(
   for (var column = 0u; column < uniforms.width; column += 4) {
     sum += dot(load_dy(row, uniforms.width, column), load_o(row, uniforms.width, column));
   }
-  rows[row] = vec4f(stats[2 * row], stats[2 * row + 1], sum, 0.0);
+  rows[row] = vec4f(stats[row], sum, 0.0);
 }`,
 });
 
@@ -155,16 +160,32 @@ export const attentionWebGpu: Kernel<AttentionCall> = kernel(attentionOperation,
   gradient({ call, saved, dy }) {
     const task = taskOf(call);
     const [o, stats] = saved as [Tensor, Tensor];
-    let rows: Tensor | undefined;
+    const rows = backwardRows(o, stats, dy);
     const gradient = (pass: Pass, { shape }: Tensor): Tensor => {
-      rows ??= backwardRows(o, stats, dy);
       // Keys behind those that count have none.
-      const isCut = pass !== "dq" && task.shape.keyLength < shape[2]!;
+      const isCut = isByKeys(pass) && task.shape.keyLength < shape[2]!;
       const result = isCut ? tf.zeros(shape) : output(shape);
       runPass(pass, task, { result, dy, rows }, isCut);
       return result;
     };
+    /** Of what modifier n looks up: of each query and head, then the sum over those that share it. */
+    const tableGradient = (n: number, name: string, { shape }: Tensor): Tensor => {
+      const [batch, heads, queries] = call.q.shape as [number, number, number];
+      const lookups = modifierCode(call.modifiers!).lookups[n]!.flatMap((table, at) =>
+        table === name ? [at] : [],
+      );
+      const result = tf.zeros([batch, heads, queries, shape[3]!]);
+      if (lookups.length > 0) runPass("dtable", task, { result, dy, rows, table: { modifier: n, lookups } });
+      const shared = [0, 1, 2].filter((axis) => shape[axis] === 1);
+      return tf.reshape(tf.sum(result, shared, true), shape);
+    };
+    const tables = (call.modifiers ?? []).flatMap(({ tables: given = {} }, n) =>
+      Object.entries(given as Record<string, Tensor>).map(
+        ([name, table]) => [`modifiers[${n}].${name}`, () => tableGradient(n, name, table)] as const,
+      ),
+    );
     return {
+      ...Object.fromEntries(tables),
       q: () => gradient("dq", call.q),
       k: () => gradient("dk", call.k),
       v: () => gradient("dv", call.v),

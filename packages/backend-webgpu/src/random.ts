@@ -18,7 +18,7 @@ const inject = (first: string, second: string, count: number): string =>
  * - `random_word(key, number)`: word `number` of it.
  * - `random_number(row, width, column)`: row width + column, of 64 bits.
  */
-export const randomWgsl = `
+export const randomWgsl: string = `
 fn threefry(key: vec2u, counter: vec2u) -> vec2u {
   let third = key.x ^ key.y ^ 0x1bd11bdau;
   var x = counter + key;
@@ -58,7 +58,7 @@ export const dropoutUniforms = { key0: "u32", key1: "u32", limit: "u32", kept: "
 export const dropoutKey = "vec2u(uniforms.key0, uniforms.key1)";
 
 /** `randomWgsl`, and `fn dropout_factor(word: u32) -> f32`: 0 for a share of the words, for the others what makes up for it. */
-export const dropoutWgsl = `${randomWgsl}
+export const dropoutWgsl: string = `${randomWgsl}
 
 fn dropout_factor(word: u32) -> f32 { return select(0.0, uniforms.kept, (word >> 8u) >= uniforms.limit); }`;
 
