@@ -152,7 +152,7 @@ fn load_${name}(row: u32, width: u32, column: u32) -> vec4f {
 }`;
 }
 
-function storeWgsl(name: string, vectors: boolean): string {
+export function storeWgsl(name: string, vectors: boolean): string {
   const scalars = `for (var i = 0u; i < min(width - column, 4u); i++) { ${name}[at + i] = value[i]; }`;
   return `
 fn store_${name}(row: u32, width: u32, column: u32, value: vec4f) {
@@ -396,7 +396,8 @@ function passCode(variant: PassVariant): PassCode {
   };
 }
 
-type PassBuffer = ArrayName | "rows" | "plan" | "values" | "result" | "stats";
+/** Buffers of every program of attention. */
+export type PassBuffer = ArrayName | "rows" | "plan" | "values" | "result" | "stats";
 
 /** A pass's buffers. */
 function buffersOf({ pass, keepsStats, modifiers, vectors }: PassVariant) {
@@ -420,18 +421,17 @@ function buffersOf({ pass, keepsStats, modifiers, vectors }: PassVariant) {
 }
 
 /** The program of a pass. */
-export const passProgram: (variant: PassVariant) => Program<PassBuffer, keyof typeof passUniforms> = programs(
-  (variant) => {
-    const { pass, chunks, vectors, dropout, modifiers } = variant;
-    const { own, score, slope, sums } = passes[pass];
-    const used = new Set([...score, ...(slope ?? []), ...(sums ? [sums] : [])]);
-    const { functions, begin, tile, end } = passCode(variant);
-    const entry = (what: "count" | "ranges" | "lists"): string => `plan[entry + ${ENTRY[own][what]}]`;
-    return program({
-      name: `attention.f32.${pass}.tile${TILE}x${TILE}.width${TILE * chunks}${vectors ? ".vec4" : ""}`,
-      ...buffersOf(variant),
-      uniforms: uniformsOf(modifiers, dropout),
-      code: `
+export const passProgram: (variant: PassVariant) => Program<PassBuffer, PassUniform> = programs((variant) => {
+  const { pass, chunks, vectors, dropout, modifiers } = variant;
+  const { own, score, slope, sums } = passes[pass];
+  const used = new Set([...score, ...(slope ?? []), ...(sums ? [sums] : [])]);
+  const { functions, begin, tile, end } = passCode(variant);
+  const entry = (what: "count" | "ranges" | "lists"): string => `plan[entry + ${ENTRY[own][what]}]`;
+  return program({
+    name: `attention.f32.${pass}.tile${TILE}x${TILE}.width${TILE * chunks}${vectors ? ".vec4" : ""}`,
+    ...buffersOf(variant),
+    uniforms: uniformsOf(modifiers, dropout),
+    code: `
 ${sharedWgsl(modifiers, dropout)}
 ${[...used].map((name) => rowsWgsl(name, vectors)).join("\n")}
 ${functions}
@@ -468,9 +468,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   ${end}
 }`,
-    });
-  },
-);
+  });
+});
 
 /** In WGSL, the address of a head's entry in the plan. */
 export const entryOf = (batch: string, head: string): string =>
@@ -499,6 +498,8 @@ const passUniforms = {
   /** Of a row of the table. */
   length: "u32",
 } as const;
+
+export type PassUniform = keyof typeof passUniforms;
 
 /** The same with those that modifiers and dropout read. */
 export function uniformsOf(modifiers: ModifierCode, dropout: boolean): typeof passUniforms {

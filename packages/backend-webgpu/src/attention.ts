@@ -4,6 +4,7 @@ import { kernel } from "@heddle/core";
 import type { Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
+import { rowProgram } from "./attention-row.ts";
 import { modifierCode, modifierValues } from "./attention-modifiers.ts";
 import { planOf, TILE } from "./attention-plan.ts";
 import type { AttentionPlan } from "./attention-plan.ts";
@@ -14,6 +15,9 @@ import { dropoutValues } from "./random.ts";
 
 /** The widest head: a lane keeps an eighth of 4 of its rows. */
 const GREATEST_WIDTH = 256;
+
+/** So few queries have a group each; more share the keys that a group reads. */
+const FEW = 3;
 
 /** What the passes of a call share. */
 interface Task {
@@ -34,6 +38,8 @@ interface Results {
   readonly dy?: Tensor | undefined;
   readonly rows?: Tensor | undefined;
   readonly table?: PassVariant["table"];
+  /** Whether every query has a group, in the forward pass. */
+  readonly byRow?: boolean;
 }
 
 const isByKeys = (pass: Pass): boolean => pass === "dk" || pass === "dv";
@@ -48,7 +54,12 @@ function turnsOf(pass: Pass, { call: { q, k }, plan }: Task): { first: number; m
 }
 
 /** Runs a pass, over one part of the heads after the other. `resumes`: the result holds something to add to. */
-function runPass(pass: Pass, task: Task, { result, stats, dy, rows, table }: Results, resumes = false): void {
+function runPass(
+  pass: Pass,
+  task: Task,
+  { result, stats, dy, rows, table, byRow }: Results,
+  resumes = false,
+): void {
   const { call, shape, plan } = task;
   const { q, k, v, modifiers = [], dropout, scale = 1 / Math.sqrt(q.shape[3]!) } = call;
   const [batch, heads, queries, width] = q.shape as [number, number, number, number];
@@ -57,16 +68,12 @@ function runPass(pass: Pass, task: Task, { result, stats, dy, rows, table }: Res
   const code = modifierCode(modifiers);
   const { values, uniforms } = modifierValues(modifiers, shape);
   const vectors = [q, k, v].every(({ shape: [, , , columns] }) => columns! % 4 === 0);
-  const of = passProgram({
-    pass,
-    chunks: table ? 1 : 2 ** Math.ceil(Math.log2(Math.ceil(result.shape[3]! / TILE))),
-    vectors,
-    dropout: drops,
-    keepsStats: stats !== undefined,
-    modifiers: code,
-    ...(table && { table }),
-  });
-  const byKeys = isByKeys(pass);
+  const variant = { vectors, dropout: drops, keepsStats: stats !== undefined, modifiers: code };
+  const chunks = table ? 1 : 2 ** Math.ceil(Math.log2(Math.ceil(result.shape[3]! / TILE)));
+  const of = byRow ? rowProgram(variant) : passProgram({ ...variant, pass, chunks, ...(table && { table }) });
+  const [ranges, groupHeads] = isByKeys(pass)
+    ? [plan.ranges.keys, keyHeads]
+    : [plan.ranges.queries * (byRow ? queries : 1), heads];
   const groupSize = heads / keyHeads;
   let before = resumes;
   for (let part = 0; part < plan.parts; part++)
@@ -82,7 +89,7 @@ function runPass(pass: Pass, task: Task, { result, stats, dy, rows, table }: Res
           heads,
           keyHeads,
           groupSize,
-          headStep: byKeys ? groupSize : 1,
+          headStep: heads / groupHeads,
           firstHead: first,
           members,
           planBatch: plan.strides[0],
@@ -96,7 +103,7 @@ function runPass(pass: Pass, task: Task, { result, stats, dy, rows, table }: Res
           ...uniforms,
           ...(drops && dropoutValues(dropout.rate, dropout.address)),
         },
-        groups: byKeys ? [plan.ranges.keys, keyHeads, batch] : [plan.ranges.queries, heads, batch],
+        groups: [ranges, groupHeads, batch],
       });
       before = true;
     }
@@ -140,6 +147,11 @@ function backwardRows(o: Tensor, stats: Tensor, dy: Tensor): Tensor {
   return rows;
 }
 
+/** What a pass writes; zeros where it does not write all of it. */
+function blank(shape: readonly number[], isZero: boolean): Tensor {
+  return isZero ? tf.fill([...shape], 0) : output(shape);
+}
+
 /** Flash attention over the tiles in which the pattern allows a pair: https://arxiv.org/abs/2205.14135. */
 export const attentionWebGpu: Kernel<AttentionCall> = kernel(attentionOperation, {
   name: `attention.f32.webgpu.tile${TILE}x${TILE}`,
@@ -150,11 +162,11 @@ export const attentionWebGpu: Kernel<AttentionCall> = kernel(attentionOperation,
   },
   forward(call, { differentiating }) {
     const task = taskOf(call);
-    const { plan, shape } = task;
     const [batch, heads, queries] = call.q.shape as [number, number, number];
-    const result = output([batch, heads, queries, call.v.shape[3]!]);
-    const stats = differentiating || plan.parts > 1 ? output([batch, heads, queries, 2]) : undefined;
-    runPass("o", task, { result, stats });
+    const result = blank([batch, heads, queries, call.v.shape[3]!], task.shape.keyLength === 0);
+    const stats = differentiating || task.plan.parts > 1 ? output([batch, heads, queries, 2]) : undefined;
+    // The backward pass makes the probabilities again, and they must be those of the forward pass.
+    runPass("o", task, { result, stats, byRow: queries <= FEW && !differentiating });
     return { output: result, ...(differentiating && { saved: [result, stats!] }) };
   },
   gradient({ call, saved, dy }) {
@@ -163,8 +175,8 @@ export const attentionWebGpu: Kernel<AttentionCall> = kernel(attentionOperation,
     const rows = backwardRows(o, stats, dy);
     const gradient = (pass: Pass, { shape }: Tensor): Tensor => {
       // Keys behind those that count have none.
-      const isCut = isByKeys(pass) && task.shape.keyLength < shape[2]!;
-      const result = isCut ? tf.zeros(shape) : output(shape);
+      const isCut = task.shape.keyLength === 0 || (isByKeys(pass) && task.shape.keyLength < shape[2]!);
+      const result = blank(shape, isCut);
       runPass(pass, task, { result, dy, rows }, isCut);
       return result;
     };
@@ -174,7 +186,7 @@ export const attentionWebGpu: Kernel<AttentionCall> = kernel(attentionOperation,
       const lookups = modifierCode(call.modifiers!).lookups[n]!.flatMap((table, at) =>
         table === name ? [at] : [],
       );
-      const result = tf.zeros([batch, heads, queries, shape[3]!]);
+      const result = blank([batch, heads, queries, shape[3]!], true);
       if (lookups.length > 0) runPass("dtable", task, { result, dy, rows, table: { modifier: n, lookups } });
       const shared = [0, 1, 2].filter((axis) => shape[axis] === 1);
       return tf.reshape(tf.sum(result, shared, true), shape);
