@@ -172,11 +172,6 @@ fn ${name}_at(range: Range, base: u32, i: u32, column: u32) -> vec4f {
 }`;
 }
 
-/** Four vectors of rows that are 8 apart, as a matrix. */
-function fourRows(matrix: string, row: string, pitch: number, at: string): string {
-  return `mat4x4f(${[0, 1, 2, 3].map((i) => `${matrix}[(${row} + ${SIDE * i}) * ${pitch} + ${at}]`).join(", ")})`;
-}
-
 /** The products of rows of two ranges, those of q scaled first, as `to`, 4 x 4 a lane. */
 function products(to: string, own: ArrayName, other: ArrayName): string {
   const { width, base } = arrays[own];
@@ -195,7 +190,8 @@ function products(to: string, own: ArrayName, other: ArrayName): string {
       }
       workgroupBarrier();
       for (var j = 0u; j < ${SIDE} && start + 4 * j < uniforms.${width}; j++) {
-        ${to} += transpose(${fourRows("right", "column", PITCH, "j")}) * ${fourRows("left", "row", PITCH, "j")};
+        let others = mat4x4f(${[0, 1, 2, 3].map((i) => `right[(column + ${SIDE * i}) * ${PITCH} + j]`).join(", ")});
+        for (var i = 0u; i < 4; i++) { ${to}[i] += left[(row + ${SIDE} * i) * ${PITCH} + j] * others; }
       }
     }`;
 }
@@ -213,7 +209,10 @@ function weighted(name: ArrayName, chunks: number): string {
       workgroupBarrier();
       // Weights and rows of positions j, j + ${SIDE} and so on.
       for (var j = 0u; j < min(${SIDE}u, other.count); j++) {
-        sums[chunk] += ${fourRows("right", "j", SIDE, "column")} * ${fourRows("weights", "row", PITCH, "j")};
+        let others = mat4x4f(${[0, 1, 2, 3].map((i) => `right[(j + ${SIDE * i}) * ${SIDE} + column]`).join(", ")});
+        for (var i = 0u; i < 4; i++) {
+          sums[chunk][i] += others * weights[(row + ${SIDE} * i) * ${PITCH} + j];
+        }
       }
     }`;
 }
