@@ -13,28 +13,25 @@ import {
   checkAllowsSomething,
   copyMaskShape,
   disjointParts,
-  emitMaskWgsl,
   resolvePattern,
   sameMaskShape,
-  tableWords,
   tilesOf,
 } from "@heddle/attention";
 import type {
   AttentionPattern,
-  BooleanNode,
-  EmittedWgsl,
   ExpressionPart,
   MaskShape,
   PatternRow,
   StridedRange,
 } from "@heddle/attention";
+import { maskWords, placeMasks, TILE } from "./attention-masks.ts";
+import type { MaskedTiles } from "./attention-masks.ts";
 import { engine } from "./engine.ts";
 import type { Engine } from "./engine.ts";
-import { flatGroup, flatGroups, program, programs, run } from "./program.ts";
 import type { Values } from "./program.ts";
 
-/** Greatest numbers of queries and of keys of a tile. */
-export const TILE = 32;
+/** So few queries, as in decoding, have a group each; more share the keys that a group reads. */
+export const FEW = 3;
 
 /** Number of the mask of a tile that allows all its pairs. */
 export const NO_MASK = 0xffffffff;
@@ -62,21 +59,12 @@ export interface AttentionPlan {
   free(): void;
 }
 
-/** Tiles of one expression whose pairs the device looks at, and what the expression reads in one batch row. */
-interface MaskJob {
-  readonly expression: BooleanNode;
-  readonly row: PatternRow;
-  readonly head: number;
-  /** Pairs of addresses of ranges, of queries and of keys. */
-  readonly tiles: number[];
-}
-
 /** Puts the tiles of a part behind the words that there are, and gives its entry. */
 function planPart(
   part: ExpressionPart,
   { row, head, shape }: { row: PatternRow; head: number; shape: MaskShape },
   words: number[],
-  jobs: MaskJob[],
+  masked: MaskedTiles[],
   masks: number,
 ): { entry: number[]; masks: number; ranges: { queries: number; keys: number }; whole: boolean } {
   const { queryOffset, attributes } = row;
@@ -84,7 +72,7 @@ function planPart(
   const call = { heads, head, queryLength: queryOffset + queryRows, keyLength, queryOffset, attributes };
   const [queries, keys]: [StridedRange[], StridedRange[]] = [[], []];
   /** Numbers of the ranges of a tile's queries and keys, and whether it has a mask. */
-  const tiles: [query: number, key: number, masked: boolean][] = [];
+  const tiles: [query: number, key: number, hasMask: boolean][] = [];
   let [number, last]: [number, StridedRange | undefined] = [0, undefined];
   for (const tile of tilesOf(part.expression, call, { queries: TILE, keys: TILE }, part.modulus)) {
     if (tile.queries !== last) {
@@ -102,13 +90,19 @@ function planPart(
     return at;
   };
   const [queriesAt, keysAt] = [placeRanges(queries), placeRanges(keys)];
-  const job: MaskJob = { expression: part.expression, row, head, tiles: [] };
-  const numbers = tiles.map(([query, key, masked]) => {
-    if (!masked) return NO_MASK;
-    job.tiles.push(queriesAt + 3 * query, keysAt + 3 * key);
-    return masks++;
-  });
-  if (job.tiles.length > 0) jobs.push(job);
+  const some = tiles.filter(([, , hasMask]) => hasMask);
+  const numbers = tiles.map(([, , hasMask]) => (hasMask ? masks++ : NO_MASK));
+  if (some.length > 0)
+    masked.push({
+      expression: part.expression,
+      row,
+      head,
+      tiles: some.map(([query, key]) => ({
+        queries: queries[query]!,
+        keys: keys[key]!,
+        addresses: [queriesAt + 3 * query, keysAt + 3 * key],
+      })),
+    });
   /** The tiles of each range of one side. */
   const placeLists = (count: number, own: 0 | 1, othersAt: number): number => {
     const lists = Array.from({ length: count }, (): number[] => []);
@@ -125,85 +119,9 @@ function planPart(
     entry: [queries.length, queriesAt, lists[0], keys.length, keysAt, lists[1], queryOffset, 0],
     masks,
     ranges: { queries: queries.length, keys: keys.length },
-    whole: tiles.some(([, , masked]) => !masked),
+    whole: some.length < tiles.length,
   };
 }
-
-/** Words that masks are made from, behind the others. */
-interface PlacedJob {
-  readonly expression: BooleanNode;
-  readonly emitted: EmittedWgsl;
-  /** Number of the first mask, and their count. */
-  readonly first: number;
-  readonly count: number;
-  readonly head: number;
-  readonly queryOffset: number;
-  /** Addresses. */
-  readonly tiles: number;
-  readonly attributes: number;
-  readonly tables: number;
-}
-
-/** An invocation makes a word of a mask. */
-const LANES = 64;
-
-/** Fills masks by an expression's code: attributes are behind one another, those of queries first. */
-const maskProgram = programs(({ allows, querySlots }: { allows: string; querySlots: number }) =>
-  program({
-    name: "attention.masks",
-    reads: {},
-    writes: { plan: "u32" },
-    uniforms: {
-      masks: "u32",
-      count: "u32",
-      tiles: "u32",
-      attributes: "u32",
-      tables: "u32",
-      head: "i32",
-      queryOffset: "i32",
-      queries: "i32",
-      keys: "i32",
-    },
-    code: `
-fn readAttribute(slot: u32, position: i32) -> i32 {
-  let before = select(
-    ${querySlots} * uniforms.queries + (i32(slot) - ${querySlots}) * uniforms.keys,
-    i32(slot) * uniforms.queries,
-    slot < ${querySlots},
-  );
-  return bitcast<i32>(plan[uniforms.attributes + u32(before + position)]);
-}
-fn readTable(entry: i32) -> bool {
-  return ((plan[uniforms.tables + u32(entry >> 5u)] >> u32(entry & 31)) & 1u) == 1u;
-}
-${allows}
-@compute @workgroup_size(${LANES})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let word = ${flatGroup} * ${LANES} + lane;
-  let tile = uniforms.tiles + word / ${TILE} * 2;
-  let i = i32(word % ${TILE});
-  if (word >= uniforms.count * ${TILE}) { return; }
-  let queries = plan[tile];
-  let keys = plan[tile + 1];
-  var bits = 0u;
-  if (u32(i) < plan[queries + 2]) {
-    let row = i32(plan[queries]) + i * i32(plan[queries + 1]);
-    for (var j = 0; j < i32(plan[keys + 2]); j++) {
-      let key = i32(plan[keys]) + j * i32(plan[keys + 1]);
-      let queryLength = uniforms.queryOffset + uniforms.queries;
-      if (allows(uniforms.queryOffset + row, key, row, uniforms.head, queryLength, uniforms.keys)) {
-        bits |= 1u << u32(j);
-      }
-    }
-  }
-  plan[uniforms.masks + word] = bits;
-}`,
-  }),
-);
 
 /**
  * Plans a call.
@@ -221,13 +139,13 @@ function planAttention(pattern: AttentionPattern, shape: MaskShape): AttentionPl
   );
   const most = Math.max(...parts.flat().map((list) => list.length));
   const words: number[] = Array.from({ length: batch * heads * most * ENTRY.words }, () => 0);
-  const jobs: MaskJob[] = [];
+  const masked: MaskedTiles[] = [];
   let [masks, whole] = [0, false];
   const ranges = { queries: 0, keys: 0 };
   rows.forEach((row, b) =>
     parts[b]!.forEach((list, head) =>
       list.forEach((part, p) => {
-        const planned = planPart(part, { row, head, shape }, words, jobs, masks);
+        const planned = planPart(part, { row, head, shape }, words, masked, masks);
         const at = ((b * heads + head) * most + p) * ENTRY.words;
         planned.entry.forEach((word, i) => (words[at + i] = word));
         ({ masks } = planned);
@@ -239,14 +157,20 @@ function planAttention(pattern: AttentionPattern, shape: MaskShape): AttentionPl
   );
   // The masks are not read back: where no tile tells, the pattern is asked.
   checkAllowsSomething(pattern, shape, whole || (masks > 0 && allowsAnything(pattern, shape)));
-  const placed = placeJobs(jobs, words);
+  const isFew = queryRows <= FEW;
+  const makeMasks = placeMasks(isFew ? [] : masked, words, shape);
   const masksAt = words.length;
   const own = engine();
   const size = masksAt + masks * TILE;
   const values = new Int32Array(size);
   values.set(words);
+  if (isFew)
+    values.set(
+      masked.flatMap((tiles) => maskWords(tiles, shape)),
+      masksAt,
+    );
   const data = { dataId: own.write(values, [size], "int32"), size };
-  for (const job of placed) makeMasks(data, job, masksAt, shape);
+  makeMasks(data, masksAt);
   return {
     words: data,
     masks: masksAt,
@@ -255,64 +179,6 @@ function planAttention(pattern: AttentionPattern, shape: MaskShape): AttentionPl
     ranges,
     free: () => void own.disposeData(data.dataId),
   };
-}
-
-function placeJobs(jobs: readonly MaskJob[], words: number[]): PlacedJob[] {
-  const emitted = new Map<BooleanNode, { emitted: EmittedWgsl; tables: number }>();
-  const attributesOf = new Map<PatternRow, number>();
-  const place = (values: ArrayLike<number>): number => {
-    const at = words.length;
-    for (let i = 0; i < values.length; i++) words.push(values[i]!);
-    return at;
-  };
-  let first = 0;
-  return jobs.map(({ expression, row, head, tiles }) => {
-    let code = emitted.get(expression);
-    if (!code) {
-      const made = emitMaskWgsl(expression);
-      code = { emitted: made, tables: place(tableWords(made.layout)) };
-      emitted.set(expression, code);
-    }
-    const attributes = place(
-      code.emitted.layout.attributes.flatMap(({ of, name }) => [...row.attributes[of]![name]!]),
-    );
-    const count = tiles.length / 2;
-    first += count;
-    return {
-      expression,
-      ...code,
-      first: first - count,
-      count,
-      head,
-      queryOffset: row.queryOffset,
-      tiles: place(tiles),
-      attributes,
-    };
-  });
-}
-
-function makeMasks(
-  plan: Values,
-  { emitted, first, count, head, queryOffset, tiles, attributes, tables }: PlacedJob,
-  masks: number,
-  { queryRows, keyLength }: MaskShape,
-): void {
-  const querySlots = emitted.layout.attributes.filter(({ of }) => of === "query").length;
-  run(maskProgram({ allows: emitted.code, querySlots }), {
-    buffers: { plan },
-    uniforms: {
-      masks: masks + first * TILE,
-      count,
-      tiles,
-      attributes,
-      tables,
-      head,
-      queryOffset,
-      queries: queryRows,
-      keys: keyLength,
-    },
-    groups: flatGroups(Math.ceil((count * TILE) / LANES)),
-  });
 }
 
 /** Plans kept, since the layers of a model and the steps of a run ask for the same few. */

@@ -3,7 +3,8 @@
  * scores a key at a time, then adds up four columns of some keys' values.
  */
 import type { ModifierCode } from "./attention-modifiers.ts";
-import { ENTRY, TILE } from "./attention-plan.ts";
+import { TILE } from "./attention-masks.ts";
+import { ENTRY } from "./attention-plan.ts";
 import { entryOf, loadWgsl, NEVER, sharedWgsl, storeWgsl, uniformsOf } from "./attention-tiles.ts";
 import type { PassBuffer, PassUniform } from "./attention-tiles.ts";
 import { program, programs } from "./program.ts";

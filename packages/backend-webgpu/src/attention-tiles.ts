@@ -6,7 +6,8 @@
  * The tile's 32 x 32 scores are 4 x 4 to a lane: rows i are its own positions (row + 8 i), columns j those of the other
  * side (column + 8 j). A column of a `mat4x4f` is a row's vector, so that products of matrices do 64 steps at once.
  */
-import { ENTRY, NO_MASK, TILE } from "./attention-plan.ts";
+import { TILE } from "./attention-masks.ts";
+import { ENTRY, NO_MASK } from "./attention-plan.ts";
 import type { ModifierCode } from "./attention-modifiers.ts";
 import { program, programs } from "./program.ts";
 import type { Program } from "./program.ts";
@@ -18,7 +19,7 @@ export type Pass = "o" | "dq" | "dk" | "dv" | "dtable";
 /** What differs in code. */
 export interface PassVariant {
   readonly pass: Pass;
-  /** Vectors of 4 columns to a lane, in steps of 32 columns: 1, 2, 4 or 8. */
+  /** Vectors of 4 columns to a lane, in steps of 32 columns: a constant, so that they are held in registers. */
   readonly chunks: number;
   /** Whether 4 divides both widths. */
   readonly vectors: boolean;
@@ -171,11 +172,6 @@ fn ${name}_at(range: Range, base: u32, i: u32, column: u32) -> vec4f {
 }`;
 }
 
-/** Four vectors of rows that are 8 apart, as a matrix. */
-function fourRows(matrix: string, row: string, pitch: number, at: string): string {
-  return `mat4x4f(${[0, 1, 2, 3].map((i) => `${matrix}[(${row} + ${SIDE * i}) * ${pitch} + ${at}]`).join(", ")})`;
-}
-
 /** The products of rows of two ranges, those of q scaled first, as `to`, 4 x 4 a lane. */
 function products(to: string, own: ArrayName, other: ArrayName): string {
   const { width, base } = arrays[own];
@@ -194,17 +190,18 @@ function products(to: string, own: ArrayName, other: ArrayName): string {
       }
       workgroupBarrier();
       for (var j = 0u; j < ${SIDE} && start + 4 * j < uniforms.${width}; j++) {
-        ${to} += transpose(${fourRows("right", "column", PITCH, "j")}) * ${fourRows("left", "row", PITCH, "j")};
+        let others = mat4x4f(${[0, 1, 2, 3].map((i) => `right[(column + ${SIDE * i}) * ${PITCH} + j]`).join(", ")});
+        for (var i = 0u; i < 4; i++) { ${to}[i] += left[(row + ${SIDE} * i) * ${PITCH} + j] * others; }
       }
     }`;
 }
 
 /** Adds the tile's weights times rows of the other side to `sums`, 4 rows a lane. */
 function weighted(name: ArrayName, chunks: number): string {
-  const { width, base } = arrays[name];
+  const { base } = arrays[name];
   return `
     for (var i = 0u; i < 4; i++) { weights[(row + ${SIDE} * i) * ${PITCH} + column] = s[i]; }
-    for (var chunk = 0u; chunk < ${chunks} && ${TILE} * chunk < uniforms.${width}; chunk++) {
+    for (var chunk = 0u; chunk < ${chunks}; chunk++) {
       workgroupBarrier();
       for (var at = lane; at < ${TILE * SIDE}; at += ${LANES}) {
         right[at] = ${name}_at(other, ${base}, at / ${SIDE}, ${TILE} * chunk + 4 * (at % ${SIDE}));
@@ -212,7 +209,10 @@ function weighted(name: ArrayName, chunks: number): string {
       workgroupBarrier();
       // Weights and rows of positions j, j + ${SIDE} and so on.
       for (var j = 0u; j < min(${SIDE}u, other.count); j++) {
-        sums[chunk] += ${fourRows("right", "j", SIDE, "column")} * ${fourRows("weights", "row", PITCH, "j")};
+        let others = mat4x4f(${[0, 1, 2, 3].map((i) => `right[(j + ${SIDE * i}) * ${SIDE} + column]`).join(", ")});
+        for (var i = 0u; i < 4; i++) {
+          sums[chunk][i] += others * weights[(row + ${SIDE} * i) * ${PITCH} + j];
+        }
       }
     }`;
 }

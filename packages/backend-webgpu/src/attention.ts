@@ -6,7 +6,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { rowProgram } from "./attention-row.ts";
 import { modifierCode, modifierValues } from "./attention-modifiers.ts";
-import { planOf, TILE } from "./attention-plan.ts";
+import { TILE } from "./attention-masks.ts";
+import { FEW, planOf } from "./attention-plan.ts";
 import type { AttentionPlan } from "./attention-plan.ts";
 import { loadWgsl, passProgram } from "./attention-tiles.ts";
 import type { Pass, PassVariant } from "./attention-tiles.ts";
@@ -15,9 +16,6 @@ import { dropoutValues } from "./random.ts";
 
 /** The widest head: a lane keeps an eighth of 4 of its rows. */
 const GREATEST_WIDTH = 256;
-
-/** So few queries have a group each; more share the keys that a group reads. */
-const FEW = 3;
 
 /** What the passes of a call share. */
 interface Task {
@@ -69,7 +67,7 @@ function runPass(
   const { values, uniforms } = modifierValues(modifiers, shape);
   const vectors = [q, k, v].every(({ shape: [, , , columns] }) => columns! % 4 === 0);
   const variant = { vectors, dropout: drops, keepsStats: stats !== undefined, modifiers: code };
-  const chunks = table ? 1 : 2 ** Math.ceil(Math.log2(Math.ceil(result.shape[3]! / TILE)));
+  const chunks = table ? 1 : Math.ceil(result.shape[3]! / TILE);
   const of = byRow ? rowProgram(variant) : passProgram({ ...variant, pass, chunks, ...(table && { table }) });
   const [ranges, groupHeads] = isByKeys(pass)
     ? [plan.ranges.keys, keyHeads]
@@ -149,7 +147,7 @@ function backwardRows(o: Tensor, stats: Tensor, dy: Tensor): Tensor {
 
 /** What a pass writes; zeros where it does not write all of it. */
 function blank(shape: readonly number[], isZero: boolean): Tensor {
-  return isZero ? tf.fill([...shape], 0) : output(shape);
+  return isZero ? tf.fill(shape as number[], 0) : output(shape);
 }
 
 /** Flash attention over the tiles in which the pattern allows a pair: https://arxiv.org/abs/2205.14135. */
