@@ -5,7 +5,7 @@
 import type { ModifierCode } from "./attention-modifiers.ts";
 import { TILE } from "./attention-masks.ts";
 import { ENTRY } from "./attention-plan.ts";
-import { entryOf, loadWgsl, NEVER, sharedWgsl, storeWgsl, uniformsOf } from "./attention-tiles.ts";
+import { baseOf, entryOf, loadWgsl, NEVER, sharedWgsl, storeWgsl, uniformsOf } from "./attention-tiles.ts";
 import type { PassBuffer, PassUniform } from "./attention-tiles.ts";
 import { program, programs } from "./program.ts";
 import type { Program } from "./program.ts";
@@ -63,7 +63,7 @@ ${storeWgsl("result", vectors)}
 var<workgroup> query: array<vec4f, ${VECTORS}>;
 var<workgroup> shared_values: array<f32, ${LANES}>;
 var<workgroup> joined_values: array<f32, ${JOINING}>;
-// Of the keys at hand, the rows of v and their weights.
+// Of the keys at hand, where the rows of v begin, and their weights.
 var<workgroup> key_rows: array<u32, ${LANES}>;
 var<workgroup> weights: array<f32, ${LANES}>;
 var<workgroup> sums: array<vec4f, ${LANES}>;
@@ -82,13 +82,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   offset_at = i32(plan[entry + ${ENTRY.queryOffset}]);
   row_at = (group.z * uniforms.heads + group.y) * uniforms.queries;
   let at = (group.z * uniforms.heads + group.y) * uniforms.queries + query_row;
-  let key_base = (group.z * uniforms.keyHeads + group.y / uniforms.groupSize) * uniforms.capacity;
+  let key_head = group.y / uniforms.groupSize;
+  let q_begin = ${baseOf("q", "group.z", "group.y")} + query_row * uniforms.qRow;
+  let k_base = ${baseOf("k", "group.z", "key_head")};
+  let v_base = ${baseOf("v", "group.z", "key_head")};
+  let o_begin = ${baseOf("o", "group.z", "group.y")} + query_row * uniforms.oRow;
   // Every lane has four columns of values, of one key in so many.
   let columns = (uniforms.valueWidth + 3) / 4;
   let steps = ${LANES} / columns;
   let column = 4 * (lane % columns);
   let step = lane / columns;
-  if (lane < ${VECTORS}) { query[lane] = uniforms.scale * load_q(at, uniforms.width, 4 * lane); }
+  if (lane < ${VECTORS}) { query[lane] = uniforms.scale * load_q(q_begin, uniforms.width, 4 * lane); }
   var most = ${NEVER};
   var total = 0.0;
   var sum = vec4f();
@@ -99,7 +103,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     most = before.x;
     let total_before = select(0.0, 1.0 / before.y, before.y > 0.0);
     if (lane == 0) { total = total_before; }
-    if (step == 0) { sum = total_before * load_result(at, uniforms.valueWidth, column); }
+    if (step == 0) { sum = total_before * load_result(o_begin, uniforms.valueWidth, column); }
   }`
       : ""
   }
@@ -117,7 +121,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         key = keys.start + keys.step * i_key;
         score = 0.0;
         for (var j = 0u; 4 * j < uniforms.width; j++) {
-          score += dot(query[j], load_k(key_base + key, uniforms.width, 4 * j));
+          score += dot(query[j], load_k(k_base + key * uniforms.kRow, uniforms.width, 4 * j));
         }
         score = modified(score, query_row, key);
       }
@@ -127,7 +131,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     most = top;
     let p = select(0.0, exp(score - top), score > 0.5 * ${NEVER});
     total = total * shrink + p;
-    key_rows[lane] = key_base + key;
+    key_rows[lane] = v_base + key * uniforms.vRow;
     weights[lane] = p * kept(query_row, key);
     workgroupBarrier();
     sum *= shrink;
@@ -142,7 +146,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let factor = select(0.0, 1.0 / joined, joined > 0.0);
   if (step > 0) { return; }
   for (var i = 1u; i < steps; i++) { sum += sums[i * columns + lane]; }
-  store_result(at, uniforms.valueWidth, column, factor * sum);
+  store_result(o_begin, uniforms.valueWidth, column, factor * sum);
   ${keepsStats ? "if (lane == 0) { stats[at] = vec2f(most, factor); }" : ""}
 }`,
     });

@@ -37,12 +37,12 @@ const [SIDE, LANES] = [8, 64];
 /** Vectors from one row of a matrix in a group's memory to the next: one more than needed, against bank conflicts. */
 const PITCH = SIDE + 1;
 
-/** Whose rows an array has, and how wide they are. */
+/** How wide an array's rows are, and how many values it is from one to the next. */
 const arrays = {
-  q: { of: "queries", base: "query_base", width: "width" },
-  dy: { of: "queries", base: "query_base", width: "valueWidth" },
-  k: { of: "keys", base: "key_base", width: "width" },
-  v: { of: "keys", base: "key_base", width: "valueWidth" },
+  q: { width: "width", step: "qRow" },
+  dy: { width: "valueWidth", step: "valueWidth" },
+  k: { width: "width", step: "kRow" },
+  v: { width: "valueWidth", step: "vRow" },
 } as const;
 
 type ArrayName = keyof typeof arrays;
@@ -140,15 +140,15 @@ fn lookup_slope${n}(s0: f32, upstream: f32, row: u32, key: u32) -> f32 {
 ${slopes(count, modifier)}  return slope * clamp(modifyLookupDerivative${n}_${modifier}(s${modifier}, ${place}), -3e38, 3e38);
 }`;
 
-/** Four columns of a row, zeros behind the last. */
+/** Four columns of the row that begins at a value, zeros behind the last. */
 export function loadWgsl(name: string, vectors: boolean): string {
   const scalars = `var value = vec4f();
   for (var i = 0u; i < min(width - column, 4u); i++) { value[i] = ${name}[at + i]; }
   return value;`;
   return `
-fn load_${name}(row: u32, width: u32, column: u32) -> vec4f {
+fn load_${name}(begin: u32, width: u32, column: u32) -> vec4f {
   if (column >= width) { return vec4f(); }
-  let at = row * width + column;
+  let at = begin + column;
   ${vectors ? `return ${name}[at / 4];` : scalars}
 }`;
 }
@@ -156,27 +156,28 @@ fn load_${name}(row: u32, width: u32, column: u32) -> vec4f {
 export function storeWgsl(name: string, vectors: boolean): string {
   const scalars = `for (var i = 0u; i < min(width - column, 4u); i++) { ${name}[at + i] = value[i]; }`;
   return `
-fn store_${name}(row: u32, width: u32, column: u32, value: vec4f) {
+fn store_${name}(begin: u32, width: u32, column: u32, value: vec4f) {
   if (column >= width) { return; }
-  let at = row * width + column;
+  let at = begin + column;
   ${vectors ? `${name}[at / 4] = value;` : scalars}
 }`;
 }
 
 /** Four columns of row `i` of a range, zeros behind its last row. */
 function rowsWgsl(name: ArrayName, vectors: boolean): string {
+  const { width, step } = arrays[name];
   return `${loadWgsl(name, vectors)}
 fn ${name}_at(range: Range, base: u32, i: u32, column: u32) -> vec4f {
   if (i >= range.count) { return vec4f(); }
-  return load_${name}(base + range.start + range.step * i, uniforms.${arrays[name].width}, column);
+  return load_${name}(base + (range.start + range.step * i) * uniforms.${step}, uniforms.${width}, column);
 }`;
 }
 
 /** The products of rows of two ranges, those of q scaled first, as `to`, 4 x 4 a lane. */
 function products(to: string, own: ArrayName, other: ArrayName): string {
-  const { width, base } = arrays[own];
-  const copy = (matrix: string, name: ArrayName, range: string, firstRow: string): string =>
-    `${matrix}[i * ${PITCH} + j] = ${name === "q" ? "uniforms.scale * " : ""}${name}_at(${range}, ${firstRow}, i, start + 4 * j);`;
+  const { width } = arrays[own];
+  const copy = (matrix: string, name: ArrayName, range: string): string =>
+    `${matrix}[i * ${PITCH} + j] = ${name === "q" ? "uniforms.scale * " : ""}${name}_at(${range}, ${name}_base, i, start + 4 * j);`;
   return `
     // Set, since variables in a loop were seen to keep their values.
     var ${to} = mat4x4f();
@@ -185,8 +186,8 @@ function products(to: string, own: ArrayName, other: ArrayName): string {
       for (var at = lane; at < ${TILE * SIDE}; at += ${LANES}) {
         let i = at / ${SIDE};
         let j = at % ${SIDE};
-        ${copy("left", own, "own", base)}
-        ${copy("right", other, "other", arrays[other].base)}
+        ${copy("left", own, "own")}
+        ${copy("right", other, "other")}
       }
       workgroupBarrier();
       for (var j = 0u; j < ${SIDE} && start + 4 * j < uniforms.${width}; j++) {
@@ -198,13 +199,12 @@ function products(to: string, own: ArrayName, other: ArrayName): string {
 
 /** Adds the tile's weights times rows of the other side to `sums`, 4 rows a lane. */
 function weighted(name: ArrayName, chunks: number): string {
-  const { base } = arrays[name];
   return `
     for (var i = 0u; i < 4; i++) { weights[(row + ${SIDE} * i) * ${PITCH} + column] = s[i]; }
     for (var chunk = 0u; chunk < ${chunks}; chunk++) {
       workgroupBarrier();
       for (var at = lane; at < ${TILE * SIDE}; at += ${LANES}) {
-        right[at] = ${name}_at(other, ${base}, at / ${SIDE}, ${TILE} * chunk + 4 * (at % ${SIDE}));
+        right[at] = ${name}_at(other, ${name}_base, at / ${SIDE}, ${TILE} * chunk + 4 * (at % ${SIDE}));
       }
       workgroupBarrier();
       // Weights and rows of positions j, j + ${SIDE} and so on.
@@ -323,10 +323,12 @@ interface PassCode {
   readonly end: string;
 }
 
-/** Goes through a lane's rows of the result: `body` knows `i`, the number `at` of its row. */
+/** Goes through a lane's rows of the result: `body` knows `i`, the number `at` of its row, and where that begins. */
 const eachRow = (body: string): string => `for (var i = 0u; i < 4; i++) {
     if (row + ${SIDE} * i >= own.count) { continue; }
-    let at = first_row + own.start + own.step * (row + ${SIDE} * i);
+    let place = own.start + own.step * (row + ${SIDE} * i);
+    let at = first_row + place;
+    let begin = result_base + place * result_step;
     ${body}
   }`;
 
@@ -340,8 +342,8 @@ function summing(variant: PassVariant, sums: ArrayName): PassCode {
       ${body}
     }`);
   const begin = `var sums = array<mat4x4f, ${chunks}>();
-  if (uniforms.resumes != 0) { ${eachChunk(`sums[chunk][i] = load_result(at, ${width}, from_column);`)} }`;
-  const end = eachChunk(`store_result(at, ${width}, from_column, sums[chunk][i]);`);
+  if (uniforms.resumes != 0) { ${eachChunk(`sums[chunk][i] = load_result(begin, ${width}, from_column);`)} }`;
+  const end = eachChunk(`store_result(begin, ${width}, from_column, sums[chunk][i]);`);
   const functions = `${loadWgsl("result", vectors)}${storeWgsl("result", vectors)}`;
   if (pass !== "o")
     return {
@@ -453,13 +455,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let list = ${entry("lists")} + group.x;
   batch_at = group.z;
   offset_at = i32(plan[entry + ${ENTRY.queryOffset}]);
-  let key_base = (group.z * uniforms.keyHeads + first_head / uniforms.groupSize) * uniforms.capacity;
-  let first_row = ${own === "queries" ? "(group.z * uniforms.heads + first_head) * uniforms.queries" : "key_base"};
+  let key_head = first_head / uniforms.groupSize;
+  let k_base = ${baseOf("k", "group.z", "key_head")};
+  let v_base = ${baseOf("v", "group.z", "key_head")};
+  let first_row = ${
+    own === "queries"
+      ? "(group.z * uniforms.heads + first_head) * uniforms.queries"
+      : "(group.z * uniforms.keyHeads + key_head) * uniforms.capacity"
+  };
+  let result_step = ${pass === "o" ? "uniforms.oRow" : "uniforms.length"};
+  let result_base = ${pass === "o" ? baseOf("o", "group.z", "first_head") : "first_row * result_step"};
   ${begin}
   for (var member = 0u; member < uniforms.members; member++) {
   head_at = first_head + member;
-  let query_base = (group.z * uniforms.heads + head_at) * uniforms.queries;
-  row_at = query_base;
+  row_at = (group.z * uniforms.heads + head_at) * uniforms.queries;
+  let q_base = ${baseOf("q", "group.z", "head_at")};
+  let dy_base = row_at * uniforms.valueWidth;
   let end = plan[list + 1];
   for (var tile = plan[list]; tile < end; tile += 2) {
     let other = range_at(plan[tile]);
@@ -470,6 +481,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 }`,
   });
 });
+
+/** In WGSL, the first value of a head of q, k, v or o, which may lie side by side in rows. */
+export const baseOf = (name: "q" | "k" | "v" | "o", batch: string, head: string): string =>
+  `uniforms.${name}Begin + ${batch} * uniforms.${name}Batch + ${head} * uniforms.${name}Head`;
 
 /** In WGSL, the address of a head's entry in the plan. */
 export const entryOf = (batch: string, head: string): string =>
@@ -495,8 +510,25 @@ const passUniforms = {
   part: "u32",
   resumes: "u32",
   scale: "f32",
-  /** Of a row of the table. */
+  /** Of a row of the result. */
   length: "u32",
+  // Where heads lie: the first value, and how many it is from one batch row, head and row to the next.
+  qBegin: "u32",
+  qBatch: "u32",
+  qHead: "u32",
+  qRow: "u32",
+  kBegin: "u32",
+  kBatch: "u32",
+  kHead: "u32",
+  kRow: "u32",
+  vBegin: "u32",
+  vBatch: "u32",
+  vHead: "u32",
+  vRow: "u32",
+  oBegin: "u32",
+  oBatch: "u32",
+  oHead: "u32",
+  oRow: "u32",
 } as const;
 
 export type PassUniform = keyof typeof passUniforms;

@@ -11,6 +11,9 @@ import { FEW, planOf } from "./attention-plan.ts";
 import type { AttentionPlan } from "./attention-plan.ts";
 import { loadWgsl, passProgram } from "./attention-tiles.ts";
 import type { Pass, PassVariant } from "./attention-tiles.ts";
+import { sideBySide } from "./heads.ts";
+import { placeOf } from "./heads-in-place.ts";
+import type { Place } from "./heads-in-place.ts";
 import { flatGroup, flatGroups, output, program, run } from "./program.ts";
 import { dropoutValues } from "./random.ts";
 
@@ -40,6 +43,19 @@ interface Results {
   readonly byRow?: boolean;
 }
 
+const stepsOf = ({ begin, batch, head, row }: Place): number[] => [begin, batch, head, row];
+
+function placeUniforms({ q, k, v, o }: Record<"q" | "k" | "v" | "o", Place>) {
+  const [qBegin, qBatch, qHead, qRow] = stepsOf(q) as [number, number, number, number];
+  const [kBegin, kBatch, kHead, kRow] = stepsOf(k) as [number, number, number, number];
+  const [vBegin, vBatch, vHead, vRow] = stepsOf(v) as [number, number, number, number];
+  const [oBegin, oBatch, oHead, oRow] = stepsOf(o) as [number, number, number, number];
+  return {
+    ...{ qBegin, qBatch, qHead, qRow, kBegin, kBatch, kHead, kRow },
+    ...{ vBegin, vBatch, vHead, vRow, oBegin, oBatch, oHead, oRow },
+  };
+}
+
 const isByKeys = (pass: Pass): boolean => pass === "dk" || pass === "dv";
 
 /** The heads that the runs of a pass are over, one after the other: first of each group, and how many from there. */
@@ -65,7 +81,8 @@ function runPass(
   const drops = dropout !== undefined && dropout.rate > 0;
   const code = modifierCode(modifiers);
   const { values, uniforms } = modifierValues(modifiers, shape);
-  const vectors = [q, k, v].every(({ shape: [, , , columns] }) => columns! % 4 === 0);
+  const places = { q: placeOf(q), k: placeOf(k), v: placeOf(v), o: placeOf(result) };
+  const vectors = [width, valueWidth, ...Object.values(places).flatMap(stepsOf)].every((n) => n % 4 === 0);
   const variant = { vectors, dropout: drops, keepsStats: stats !== undefined, modifiers: code };
   const chunks = table ? 1 : Math.ceil(result.shape[3]! / TILE);
   const of = byRow ? rowProgram(variant) : passProgram({ ...variant, pass, chunks, ...(table && { table }) });
@@ -77,7 +94,17 @@ function runPass(
   for (let part = 0; part < plan.parts; part++)
     for (const { first, members } of turnsOf(pass, task)) {
       run(of, {
-        buffers: { q, k, v, dy, rows, plan: plan.words, values, result, stats },
+        buffers: {
+          q: places.q.values,
+          k: places.k.values,
+          v: places.v.values,
+          dy,
+          rows,
+          plan: plan.words,
+          values,
+          result: pass === "o" ? places.o.values : result,
+          stats,
+        },
         uniforms: {
           width,
           valueWidth,
@@ -98,6 +125,7 @@ function runPass(
           resumes: before ? 1 : 0,
           scale,
           length: result.shape[3]!,
+          ...placeUniforms(places),
           ...uniforms,
           ...(drops && dropoutValues(dropout.rate, dropout.address)),
         },
@@ -127,7 +155,8 @@ fn main(
   // In fours and in order, as products are: a row that sees one key then has slopes of exactly 0.
   var sum = 0.0;
   for (var column = 0u; column < uniforms.width; column += 4) {
-    sum += dot(load_dy(row, uniforms.width, column), load_o(row, uniforms.width, column));
+    let begin = row * uniforms.width;
+    sum += dot(load_dy(begin, uniforms.width, column), load_o(begin, uniforms.width, column));
   }
   rows[row] = vec4f(stats[row], sum, 0.0);
 }`,
@@ -145,7 +174,7 @@ function backwardRows(o: Tensor, stats: Tensor, dy: Tensor): Tensor {
   return rows;
 }
 
-/** What a pass writes; zeros where it does not write all of it. */
+/** What a backward pass writes; zeros where it does not write all of it. */
 function blank(shape: readonly number[], isZero: boolean): Tensor {
   return isZero ? tf.fill(shape as number[], 0) : output(shape);
 }
@@ -161,7 +190,8 @@ export const attentionWebGpu: Kernel<AttentionCall> = kernel(attentionOperation,
   forward(call, { differentiating }) {
     const task = taskOf(call);
     const [batch, heads, queries] = call.q.shape as [number, number, number];
-    const result = blank([batch, heads, queries, call.v.shape[3]!], task.shape.keyLength === 0);
+    const shape = [batch, heads, queries, call.v.shape[3]!] as const;
+    const result = task.shape.keyLength === 0 ? blank(shape, true) : sideBySide(shape);
     const stats = differentiating || task.plan.parts > 1 ? output([batch, heads, queries, 2]) : undefined;
     // The backward pass makes the probabilities again, and they must be those of the forward pass.
     runPass("o", task, { result, stats, byRow: queries <= FEW && !differentiating });
