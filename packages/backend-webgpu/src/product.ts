@@ -43,6 +43,7 @@ function tileFor({ batch, rows, columns }: Product): Tile {
 export function product(call: Product): Tensor {
   const { a, b, batch, rows, inner, columns, bias, activation, residual } = call;
   const y = output(call.shape);
+  if (y.size === 0) return y;
   // A single row or column lies in memory as its transpose does.
   const aAlong = !call.transposeA || rows === 1;
   const bAlong = call.transposeB === true || columns === 1;

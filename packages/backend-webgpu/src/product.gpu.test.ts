@@ -1,0 +1,108 @@
+import { useBackend } from "@heddle/conformance";
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { describe, expect, it } from "vitest";
+import { product } from "./product.ts";
+
+interface Sizes {
+  readonly batch?: number;
+  readonly rows: number;
+  readonly inner: number;
+  readonly columns: number;
+}
+
+/** Small integers, of which float32 adds up all that is asked for here without rounding. */
+const integer = (i: number, salt: number): number => ((i * 7919 + salt * 104_729) % 13) - 6;
+
+const transposes = [
+  { transposeA: false, transposeB: false },
+  { transposeA: false, transposeB: true },
+  { transposeA: true, transposeB: false },
+  { transposeA: true, transposeB: true },
+];
+
+/** A factor as it is stored, with what it has at a line and a place of a matrix of the batch. */
+function factor([batch, lines, width]: [number, number, number], transposed: boolean, salt: number) {
+  const values = Float32Array.from({ length: batch * lines * width }, (_, i) => integer(i, salt));
+  const tensor = tf.tensor(values, transposed ? [batch, width, lines] : [batch, lines, width]);
+  const at = (matrix: number, line: number, place: number): number =>
+    values[matrix * lines * width + (transposed ? place * lines + line : line * width + place)]!;
+  return { tensor, at };
+}
+
+/** The product of two factors of such integers, and what it has to be. */
+function multiply(
+  { batch = 1, rows, inner, columns }: Sizes,
+  { transposeA, transposeB }: (typeof transposes)[number],
+): { y: Tensor; expected: Float32Array } {
+  const a = factor([batch, rows, inner], transposeA, 1);
+  const b = factor([batch, inner, columns], transposeB, 2);
+  const shape = [batch, rows, columns];
+  const factors = { a: a.tensor, b: b.tensor, transposeA, transposeB };
+  const y = product({ ...factors, batch, rows, inner, columns, shape });
+  const expected = new Float32Array(batch * rows * columns);
+  for (let i = 0; i < expected.length; i++) {
+    const [row, column] = [Math.floor(i / columns), i % columns];
+    const matrix = Math.floor(row / rows);
+    for (let k = 0; k < inner; k++) expected[i]! += a.at(matrix, row % rows, k) * b.at(matrix, k, column);
+  }
+  tf.dispose([a.tensor, b.tensor]);
+  return { y, expected };
+}
+
+describe.each(transposes)("products on webgpu, %j", (transposed) => {
+  useBackend("webgpu");
+
+  const exact = async (sizes: Sizes): Promise<void> => {
+    const { y, expected } = multiply(sizes, transposed);
+    expect(await y.data()).toEqual(expected);
+    y.dispose();
+  };
+
+  it.each([1, 2, 8, 9, 63, 64, 65, 130])("are exact in %i rows, however wide they are", async (rows) => {
+    await exact({ rows, inner: 20, columns: 36 });
+    await exact({ rows, inner: 7, columns: 5 });
+  });
+
+  it.each([0, 1, 3, 15, 16, 17, 32, 33])("are exact over %i inner steps", async (inner) => {
+    for (const rows of [3, 33]) await exact({ rows, inner, columns: 66 });
+  });
+
+  it("share long sums among more invocations", async () => {
+    for (const inner of [1535, 1536, 1541]) await exact({ rows: 1, inner, columns: 33 });
+  });
+
+  it("take large tiles where these are many", async () => {
+    await exact({ batch: 16, rows: 65, inner: 19, columns: 66 });
+    await exact({ batch: 1, rows: 512, inner: 8, columns: 512 });
+  });
+
+  it("are nothing where there is nothing", async () => {
+    for (const [rows, columns, batch] of [
+      [0, 3, 1],
+      [3, 0, 1],
+      [9, 9, 0],
+    ] as const)
+      await exact({ rows, inner: 2, columns, batch });
+  });
+});
+
+describe("products on webgpu", () => {
+  useBackend("webgpu");
+
+  it("are of more matrices than a device has groups along x", async () => {
+    const { y, expected } = multiply({ batch: 65_600, rows: 1, inner: 2, columns: 3 }, transposes[0]!);
+    expect(await y.data()).toEqual(expected);
+    y.dispose();
+  });
+
+  it.each([1, 40])("are the same bit for bit in each run, in %i rows", async (rows) => {
+    const [a, b] = [tf.randomNormal([rows, 700]), tf.randomNormal([700, 50])];
+    const runs = [0, 1, 2].map(() =>
+      product({ a, b, batch: 1, rows, inner: 700, columns: 50, shape: [rows, 50] }),
+    );
+    const [first, ...others] = await Promise.all(runs.map((run) => run.data()));
+    for (const other of others) expect(other).toEqual(first);
+    tf.dispose([a, b, ...runs]);
+  });
+});
