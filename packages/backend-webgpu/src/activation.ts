@@ -1,7 +1,7 @@
 import { activationOperation, kernel } from "@heddle/core";
 import type { Activation, ActivationCall, Kernel } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { flatGroup, flatGroups, output, program, programs, run } from "./program.ts";
+import { eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 
 /** WGSL has no erf: Abramowitz and Stegun 7.1.26, off by 1.5e-7 at most. */
 const erf = `
@@ -53,24 +53,13 @@ export function activateWgsl(kind: Activation | undefined, what: "value" | "slop
   return `${functions}\nfn activate(x: f32) -> f32 { return ${formula[what]}; }`;
 }
 
-const SIZE = 256;
-
 const activationProgram = programs(({ kind, backward }: { kind: Activation; backward: boolean }) =>
   program({
     name: `activation.f32.${kind}${backward ? ".backward" : ""}`,
     reads: { x: "f32", dy: backward ? "f32" : undefined },
     writes: { y: "f32" },
     uniforms: { size: "u32" },
-    code: `${activateWgsl(kind, backward ? "slope" : "value")}
-@compute @workgroup_size(${SIZE})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let i = ${flatGroup} * ${SIZE} + lane;
-  if (i < uniforms.size) { y[i] = activate(x[i])${backward ? " * dy[i]" : ""}; }
-}`,
+    code: `${activateWgsl(kind, backward ? "slope" : "value")}${eachIndex("uniforms.size", `  y[i] = activate(x[i])${backward ? " * dy[i]" : ""};`)}`,
   }),
 );
 
@@ -80,7 +69,7 @@ export function activate(kind: Activation, x: Tensor, dy?: Tensor): Tensor {
   run(activationProgram({ kind, backward: dy !== undefined }), {
     buffers: { x, dy, y },
     uniforms: { size: x.size },
-    groups: flatGroups(Math.ceil(x.size / SIZE)),
+    groups: eachGroups(x.size),
   });
   return y;
 }

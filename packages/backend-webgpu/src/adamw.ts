@@ -2,9 +2,7 @@ import { adamwOperation, kernel } from "@heddle/core";
 import type { AdamWCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { flatGroup, flatGroups, output, program, programs, rowParts, run } from "./program.ts";
-
-const SIZE = 256;
+import { eachGroups, eachIndex, output, program, programs, rowParts, run } from "./program.ts";
 
 /** Which of the three are written over; the old ones of the others lie apart. */
 interface Variant {
@@ -35,23 +33,16 @@ const adamwProgram = programs(({ type, ...inPlace }: Variant) =>
       rate: "f32",
       value_kept: "f32",
     },
-    code: `
-@compute @workgroup_size(${SIZE})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let i = ${flatGroup} * ${SIZE} + lane;
-  if (i >= uniforms.size) { return; }
-  let g = gradient[i];
+    code: eachIndex(
+      "uniforms.size",
+      `  let g = gradient[i];
   let m = uniforms.mean_kept * ${inPlace.mean ? "mean" : "old_mean"}[i] + uniforms.mean_added * g;
   let s = uniforms.square_kept * ${inPlace.square ? "square" : "old_square"}[i] + uniforms.square_added * g * g;
   mean[i] = m;
   square[i] = s;
   let root = sqrt(s) * uniforms.root_scale + uniforms.epsilon;
-  value[i] = uniforms.value_kept * ${inPlace.value ? "value" : "old_value"}[i] - uniforms.rate * m / root;
-}`,
+  value[i] = uniforms.value_kept * ${inPlace.value ? "value" : "old_value"}[i] - uniforms.rate * m / root;`,
+    ),
   }),
 );
 
@@ -96,7 +87,7 @@ export const adamwWebGpu: Kernel<AdamWCall, Tensor[]> = kernel(adamwOperation, {
           rate: learningRate / (1 - beta1 ** step),
           value_kept: 1 - learningRate * weightDecay,
         },
-        groups: flatGroups(Math.ceil(size / SIZE)),
+        groups: eachGroups(size),
       });
     }
     return { output: [next.value, next.mean, next.square] };

@@ -1,7 +1,7 @@
 /** Masks of the tiles in which a pattern allows some pairs: a word for each query, a bit for each key. */
 import { allows, emitMaskWgsl, tableWords } from "@heddle/attention";
 import type { BooleanNode, EmittedWgsl, MaskShape, PatternRow, StridedRange } from "@heddle/attention";
-import { flatGroup, flatGroups, program, programs, run } from "./program.ts";
+import { eachGroups, eachIndex, program, programs, run } from "./program.ts";
 import type { Values } from "./program.ts";
 
 /** Greatest numbers of queries and of keys of a tile. */
@@ -47,9 +47,6 @@ export function maskWords(
   );
 }
 
-/** An invocation makes a word of a mask. */
-const LANES = 64;
-
 /** Fills masks by an expression's code: attributes are behind one another, those of queries first. */
 const maskProgram = programs(({ allows, querySlots }: { allows: string; querySlots: number }) =>
   program({
@@ -79,22 +76,15 @@ fn readAttribute(slot: u32, position: i32) -> i32 {
 fn readTable(entry: i32) -> bool {
   return ((plan[uniforms.tables + u32(entry >> 5u)] >> u32(entry & 31)) & 1u) == 1u;
 }
-${allows}
-@compute @workgroup_size(${LANES})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let word = ${flatGroup} * ${LANES} + lane;
-  let tile = uniforms.tiles + word / ${TILE} * 2;
-  let i = i32(word % ${TILE});
-  if (word >= uniforms.count * ${TILE}) { return; }
+${allows}${eachIndex(
+      `uniforms.count * ${TILE}`,
+      `  let tile = uniforms.tiles + i / ${TILE} * 2;
+  let query = i32(i % ${TILE});
   let queries = plan[tile];
   let keys = plan[tile + 1];
   var bits = 0u;
-  if (u32(i) < plan[queries + 2]) {
-    let row = i32(plan[queries]) + i * i32(plan[queries + 1]);
+  if (u32(query) < plan[queries + 2]) {
+    let row = i32(plan[queries]) + query * i32(plan[queries + 1]);
     for (var j = 0; j < i32(plan[keys + 2]); j++) {
       let key = i32(plan[keys]) + j * i32(plan[keys + 1]);
       let queryLength = uniforms.queryOffset + uniforms.queries;
@@ -103,8 +93,8 @@ fn main(
       }
     }
   }
-  plan[uniforms.masks + word] = bits;
-}`,
+  plan[uniforms.masks + i] = bits;`,
+    )}`,
   }),
 );
 
@@ -155,7 +145,7 @@ export function placeMasks(
       run(job.program, {
         buffers: { plan },
         uniforms: { ...job.uniforms, masks: masks + job.before * TILE },
-        groups: flatGroups(Math.ceil((job.uniforms.count * TILE) / LANES)),
+        groups: eachGroups(job.uniforms.count * TILE),
       });
   };
 }

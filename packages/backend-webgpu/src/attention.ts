@@ -14,7 +14,7 @@ import type { Pass, PassVariant } from "./attention-tiles.ts";
 import { sideBySide } from "./heads.ts";
 import { placeOf } from "./heads-in-place.ts";
 import type { Place } from "./heads-in-place.ts";
-import { flatGroup, flatGroups, output, program, run } from "./program.ts";
+import { eachGroups, eachIndex, output, program, run } from "./program.ts";
 import { dropoutValues } from "./random.ts";
 
 /** The widest head: a lane keeps an eighth of 4 of its rows. */
@@ -135,31 +135,22 @@ function runPass(
     }
 }
 
-const LANES = 64;
-
 /** For each query: the greatest score, 1 / the sum of exponentials, and the sum of dy times o. */
 const rowsProgram = program({
   name: "attention.f32.rows",
   reads: { o: "f32", dy: "f32", stats: "vec2f" },
   writes: { rows: "vec4f" },
   uniforms: { count: "u32", width: "u32" },
-  code: `${loadWgsl("o", false)}${loadWgsl("dy", false)}
-@compute @workgroup_size(${LANES})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let row = ${flatGroup} * ${LANES} + lane;
-  if (row >= uniforms.count) { return; }
-  // In fours and in order, as products are: a row that sees one key then has slopes of exactly 0.
+  code: `${loadWgsl("o", false)}${loadWgsl("dy", false)}${eachIndex(
+    "uniforms.count",
+    `  // In fours and in order, as products are: a row that sees one key then has slopes of exactly 0.
   var sum = 0.0;
   for (var column = 0u; column < uniforms.width; column += 4) {
-    let begin = row * uniforms.width;
+    let begin = i * uniforms.width;
     sum += dot(load_dy(begin, uniforms.width, column), load_o(begin, uniforms.width, column));
   }
-  rows[row] = vec4f(stats[row], sum, 0.0);
-}`,
+  rows[i] = vec4f(stats[i], sum, 0.0);`,
+  )}`,
 });
 
 function backwardRows(o: Tensor, stats: Tensor, dy: Tensor): Tensor {
@@ -169,7 +160,7 @@ function backwardRows(o: Tensor, stats: Tensor, dy: Tensor): Tensor {
   run(rowsProgram, {
     buffers: { o, dy, stats, rows },
     uniforms: { count, width },
-    groups: flatGroups(Math.ceil(count / LANES)),
+    groups: eachGroups(count),
   });
   return rows;
 }

@@ -2,9 +2,7 @@ import { cacheWriteKernel } from "@heddle/attention";
 import type { CacheWriteCall } from "@heddle/attention";
 import type { Kernel } from "@heddle/core";
 import { placeOf } from "./heads-in-place.ts";
-import { flatGroup, flatGroups, program, programs, run } from "./program.ts";
-
-const SIZE = 256;
+import { eachGroups, eachIndex, program, programs, run } from "./program.ts";
 
 const cacheWriteProgram = programs((type: "f32" | "vec4f") =>
   program({
@@ -23,21 +21,14 @@ const cacheWriteProgram = programs((type: "f32" | "vec4f") =>
       // Of the buffer: where the batch row's first new slot begins.
       first: "u32",
     },
-    code: `
-@compute @workgroup_size(${SIZE})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let i = ${flatGroup} * ${SIZE} + lane;
-  if (i >= uniforms.size) { return; }
-  let column = i % uniforms.width;
+    code: eachIndex(
+      "uniforms.size",
+      `  let column = i % uniforms.width;
   let row = i / uniforms.width % uniforms.length;
   let head = i / uniforms.width / uniforms.length;
   buffer[uniforms.first + (head * uniforms.capacity + row) * uniforms.width + column] =
-    rows[uniforms.begin + head * uniforms.head + row * uniforms.row + column];
-}`,
+    rows[uniforms.begin + head * uniforms.head + row * uniforms.row + column];`,
+    ),
   }),
 );
 
@@ -64,7 +55,7 @@ export const cacheWriteWebGpu: Kernel<CacheWriteCall> = cacheWriteKernel({
           row: row / per,
           first: ((b * heads * capacity + slot) * width) / per,
         },
-        groups: flatGroups(Math.ceil(size / SIZE)),
+        groups: eachGroups(size),
       }),
     );
   },

@@ -2,7 +2,7 @@ import { crossEntropyOperation, kernel } from "@heddle/core";
 import type { CrossEntropyCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { flatGroup, flatGroups, output, program, rowParts, run } from "./program.ts";
+import { eachGroups, eachIndex, flatGroup, flatGroups, output, program, rowParts, run } from "./program.ts";
 
 /** A label that no class has, for rows that do not count. */
 const IGNORED = -1;
@@ -112,16 +112,9 @@ const gradientProgram = program({
   reads: { logits: "f32", labels: "i32", statistics: "f32", dy: "f32" },
   writes: { dx: "f32" },
   uniforms: { size: "u32", first_row: "u32", classes: "u32", smoothing: "f32", weight: "f32" },
-  code: `${shareWgsl}
-@compute @workgroup_size(${SIZE})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let i = ${flatGroup} * ${SIZE} + lane;
-  if (i >= uniforms.size) { return; }
-  let row = uniforms.first_row + i / uniforms.classes;
+  code: `${shareWgsl}${eachIndex(
+    "uniforms.size",
+    `  let row = uniforms.first_row + i / uniforms.classes;
   let label = labels[row];
   if (label == ${IGNORED}) {
     dx[i] = 0.0;
@@ -130,8 +123,8 @@ fn main(
   let probability = share(logits[i] - statistics[2 * row]) / statistics[2 * row + 1];
   let hot = select(0.0, 1.0 - uniforms.smoothing, i % uniforms.classes == u32(label));
   let wanted = hot + uniforms.smoothing / f32(uniforms.classes);
-  dx[i] = (probability - wanted) * uniforms.weight * dy[0];
-}`,
+  dx[i] = (probability - wanted) * uniforms.weight * dy[0];`,
+  )}`,
 });
 
 /** The labels for the device. */
@@ -187,7 +180,7 @@ export const crossEntropyWebGpu: Kernel<CrossEntropyCall> = kernel(crossEntropyO
         run(gradientProgram, {
           buffers: { logits: part.of(logits), labels, statistics, dy, dx: part.of(dx) },
           uniforms: { size, first_row: part.first, classes, smoothing, weight },
-          groups: flatGroups(Math.ceil(size / SIZE)),
+          groups: eachGroups(size),
         });
       }
       return dx;

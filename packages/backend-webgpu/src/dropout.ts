@@ -1,10 +1,8 @@
 import { dropoutOperation, kernel } from "@heddle/core";
 import type { DropoutCall, Kernel } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { flatGroup, flatGroups, output, program, run } from "./program.ts";
+import { eachGroups, eachIndex, output, program, run } from "./program.ts";
 import { dropoutKey, dropoutUniforms, dropoutValues, dropoutWgsl } from "./random.ts";
-
-const SIZE = 256;
 
 /** An invocation has both words of a counter: two values. */
 const dropoutProgram = program({
@@ -12,20 +10,12 @@ const dropoutProgram = program({
   reads: { x: "f32" },
   writes: { y: "f32" },
   uniforms: { size: "u32", ...dropoutUniforms },
-  code: `${dropoutWgsl}
-@compute @workgroup_size(${SIZE})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let pair = ${flatGroup} * ${SIZE} + lane;
-  let i = 2 * pair;
-  if (i >= uniforms.size) { return; }
-  let words = threefry(${dropoutKey}, vec2u(pair, 0));
-  y[i] = x[i] * dropout_factor(words.x);
-  if (i + 1 < uniforms.size) { y[i + 1] = x[i + 1] * dropout_factor(words.y); }
-}`,
+  code: `${dropoutWgsl}${eachIndex(
+    "(uniforms.size + 1) / 2",
+    `  let words = threefry(${dropoutKey}, vec2u(i, 0));
+  y[2 * i] = x[2 * i] * dropout_factor(words.x);
+  if (2 * i + 1 < uniforms.size) { y[2 * i + 1] = x[2 * i + 1] * dropout_factor(words.y); }`,
+  )}`,
 });
 
 /** x where the stream's numbers are not below the rate, scaled; 0 elsewhere. */
@@ -34,7 +24,7 @@ function drop(x: Tensor, { rate, address }: DropoutCall): Tensor {
   run(dropoutProgram, {
     buffers: { x, y },
     uniforms: { size: x.size, ...dropoutValues(rate, address) },
-    groups: flatGroups(Math.ceil(x.size / 2 / SIZE)),
+    groups: eachGroups(Math.ceil(x.size / 2)),
   });
   return y;
 }

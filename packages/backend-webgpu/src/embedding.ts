@@ -2,7 +2,7 @@ import { embeddingOperation, kernel } from "@heddle/core";
 import type { EmbeddingCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { flatGroup, flatGroups, output, program, programs, rowParts, run } from "./program.ts";
+import { eachGroups, eachIndex, output, program, programs, rowParts, run } from "./program.ts";
 
 type Value = "f32" | "vec4f";
 
@@ -10,32 +10,23 @@ type Value = "f32" | "vec4f";
 const valueOf = (width: number): readonly [type: Value, per: number] =>
   width % 4 === 0 ? ["vec4f", 4] : ["f32", 1];
 
-const SIZE = 256;
-
 const rowsProgram = programs((type: Value) =>
   program({
     name: `embedding.${type}.rows`,
     reads: { table: type, ids: "i32" },
     writes: { y: type },
     uniforms: { size: "u32", first_row: "u32", rows: "u32", width: "u32" },
-    code: `
-@compute @workgroup_size(${SIZE})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let i = ${flatGroup} * ${SIZE} + lane;
-  if (i >= uniforms.size) { return; }
-  // Rows before the part's first wrap round, and are beyond its last.
+    code: eachIndex(
+      "uniforms.size",
+      `  // Rows before the part's first wrap round, and are beyond its last.
   let row = u32(ids[i / uniforms.width]) - uniforms.first_row;
   if (row < uniforms.rows) {
     y[i] = table[row * uniforms.width + i % uniforms.width];
   } else if (uniforms.first_row == 0) {
     // For another part to write, or the table has no such row.
     y[i] = ${type}();
-  }
-}`,
+  }`,
+    ),
   }),
 );
 
@@ -45,23 +36,16 @@ const linksProgram = program({
   reads: { ids: "i32" },
   writes: { firsts: "u32", links: "u32" },
   uniforms: { ids_count: "u32", rows: "u32" },
-  code: `
-@compute @workgroup_size(${SIZE})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let i = ${flatGroup} * ${SIZE} + lane;
-  if (i >= uniforms.ids_count) { return; }
-  let row = ids[i];
+  code: eachIndex(
+    "uniforms.ids_count",
+    `  let row = ids[i];
   var next = i + 1;
   while (next < uniforms.ids_count && ids[next] != row) { next++; }
   links[i] = next;
   var before = i;
   while (before > 0 && ids[before - 1] != row) { before--; }
-  if (before == 0 && u32(row) < uniforms.rows) { firsts[row] = i; }
-}`,
+  if (before == 0 && u32(row) < uniforms.rows) { firsts[row] = i; }`,
+  ),
 });
 
 /** Gradients of the ids that ask for a row, added in their order by who owns the place in the table. */
@@ -71,24 +55,17 @@ const gradientProgram = programs((type: Value) =>
     reads: { firsts: "u32", links: "u32", dy: type },
     writes: { dtable: type },
     uniforms: { size: "u32", first_row: "u32", width: "u32", ids_count: "u32" },
-    code: `
-@compute @workgroup_size(${SIZE})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let i = ${flatGroup} * ${SIZE} + lane;
-  if (i >= uniforms.size) { return; }
-  let column = i % uniforms.width;
+    code: eachIndex(
+      "uniforms.size",
+      `  let column = i % uniforms.width;
   var sum = ${type}();
   for (
     var id = firsts[uniforms.first_row + i / uniforms.width];
     id < uniforms.ids_count;
     id = links[id]
   ) { sum += dy[id * uniforms.width + column]; }
-  dtable[i] = sum;
-}`,
+  dtable[i] = sum;`,
+    ),
   }),
 );
 
@@ -101,7 +78,7 @@ function rowsOf(table: Tensor, ids: Tensor): Tensor {
     run(rowsProgram(type), {
       buffers: { table: part.of(table), ids, y },
       uniforms: { size, first_row: part.first, rows: part.rows, width: width / per },
-      groups: flatGroups(Math.ceil(size / SIZE)),
+      groups: eachGroups(size),
     });
   return y;
 }
@@ -117,14 +94,14 @@ function tableGradient(shape: readonly number[], ids: Tensor, dy: Tensor): Tenso
   run(linksProgram, {
     buffers: { ids, firsts, links },
     uniforms: { ids_count: ids.size, rows },
-    groups: flatGroups(Math.ceil(ids.size / SIZE)),
+    groups: eachGroups(ids.size),
   });
   for (const part of rowParts(rows, width)) {
     const size = (part.rows * width) / per;
     run(gradientProgram(type), {
       buffers: { firsts, links, dy, dtable: part.of(dtable) },
       uniforms: { size, first_row: part.first, width: width / per, ids_count: ids.size },
-      groups: flatGroups(Math.ceil(size / SIZE)),
+      groups: eachGroups(size),
     });
   }
   return dtable;

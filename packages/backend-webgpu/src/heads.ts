@@ -7,7 +7,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { headsInPlace, rowsInPlace } from "./heads-in-place.ts";
 import type { Heads } from "./heads-in-place.ts";
-import { flatGroup, flatGroups, output, program, programs, run } from "./program.ts";
+import { eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 import type { Values } from "./program.ts";
 
 /** The result's value i, where it lies among the other's. */
@@ -33,8 +33,6 @@ const codes = {
   y[i] = x[((batch * uniforms.heads + head) * uniforms.length + step) * uniforms.head_width + place];`,
 } as const;
 
-const SIZE = 256;
-
 const headsProgram = programs(({ way, type }: { way: keyof typeof codes; type: "f32" | "vec4f" }) =>
   program({
     name: `heads.${type}.${way}`,
@@ -42,16 +40,7 @@ const headsProgram = programs(({ way, type }: { way: keyof typeof codes; type: "
     writes: { y: type },
     uniforms: { size: "u32", heads: "u32", length: "u32", head_width: "u32", width: "u32", begin: "u32" },
     code: `
-alias Value = ${type};
-@compute @workgroup_size(${SIZE})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let i = ${flatGroup} * ${SIZE} + lane;
-  if (i >= uniforms.size) { return; }${codes[way]}
-}`,
+alias Value = ${type};${eachIndex("uniforms.size", codes[way])}`,
   }),
 );
 
@@ -77,7 +66,7 @@ function copy(
       width: width / per,
       begin: begin / per,
     },
-    groups: flatGroups(Math.ceil(size / per / SIZE)),
+    groups: eachGroups(size / per),
   });
 }
 

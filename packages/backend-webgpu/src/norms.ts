@@ -1,7 +1,7 @@
 import { kernel, layerNormOperation, rmsNormOperation, rowsOf, sharedGradient } from "@heddle/core";
 import type { GradientContext, Kernel, KernelResult, LayerNormCall, RmsNormCall } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { flatGroup, flatGroups, output, program, programs, run } from "./program.ts";
+import { eachGroups, eachIndex, flatGroup, flatGroups, output, program, programs, run } from "./program.ts";
 import { columnSums, rowBlocks } from "./sums.ts";
 
 /** What the norms' calls have in common. */
@@ -173,23 +173,16 @@ const normDweightProgram = programs((element: Rows["element"]) =>
     reads: { given: element, dy: element, statistics: "f32" },
     writes: { parts: element },
     uniforms: { rows: "u32", width: "u32", block: "u32" },
-    code: `
-@compute @workgroup_size(${LANES})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let i = ${flatGroup} * ${LANES} + lane;
-  let first = i / uniforms.width * uniforms.block;
-  if (first >= uniforms.rows) { return; }
+    code: eachIndex(
+      "(uniforms.rows + uniforms.block - 1) / uniforms.block * uniforms.width",
+      `  let first = i / uniforms.width * uniforms.block;
   var sum = ${element}();
   for (var row = first; row < min(first + uniforms.block, uniforms.rows); row++) {
     let at = row * uniforms.width + i % uniforms.width;
     sum += dy[at] * ((given[at] - statistics[2 * row]) * statistics[2 * row + 1]);
   }
-  parts[i] = sum;
-}`,
+  parts[i] = sum;`,
+    ),
   }),
 );
 
@@ -218,7 +211,7 @@ function normGradients(
       run(normDweightProgram(element), {
         buffers: { given, dy, statistics, parts },
         uniforms: { rows, width, block },
-        groups: flatGroups(Math.ceil((blocks * width) / LANES)),
+        groups: eachGroups(blocks * width),
       });
       return columnSums(parts);
     },

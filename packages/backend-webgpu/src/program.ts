@@ -93,6 +93,25 @@ export function flatGroups(count: number): Groups {
 /** In WGSL, the number of a group of `flatGroups`, from `@builtin(workgroup_id) group` and `num_workgroups groups`. */
 export const flatGroup = "(group.x + group.y * groups.x)";
 
+/** Invocations of a group of `eachIndex`. */
+const EACH = 256;
+
+/** In WGSL, `main` for each `i` below a count, one an invocation. */
+export const eachIndex = (count: string, body: string): string => `
+@compute @workgroup_size(${EACH})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let i = ${flatGroup} * ${EACH} + lane;
+  if (i >= ${count}) { return; }
+${body}
+}`;
+
+/** The groups of such a program. */
+export const eachGroups = (count: number): Groups => flatGroups(Math.ceil(count / EACH));
+
 /** A new tensor for a program to fill; until then its values are whatever was there. */
 export function output(shape: readonly number[], dtype: "float32" | "int32" = "float32"): Tensor {
   const tensor = tf.engine().makeTensorFromTensorInfo(engine().makeTensorInfo(shape, dtype));

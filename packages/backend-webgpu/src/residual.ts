@@ -1,7 +1,7 @@
 import { kernel, residualOperation } from "@heddle/core";
 import type { Kernel, ResidualCall } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
-import { flatGroup, flatGroups, output, program, programs, run } from "./program.ts";
+import { eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 import { rowSums } from "./sums.ts";
 
 /** x as [outer, repeats, inner], over which y is [outer, inner]. */
@@ -27,25 +27,16 @@ function repetitionOf({ x, y }: ResidualCall): Repetition | undefined {
   };
 }
 
-const SIZE = 256;
-
 const residualProgram = programs((element: "vec4f" | "f32") =>
   program({
     name: `residual.${element}`,
     reads: { x: element, y: element },
     writes: { sum: element },
     uniforms: { size: "u32", repeated: "u32", inner: "u32" },
-    code: `
-@compute @workgroup_size(${SIZE})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let i = ${flatGroup} * ${SIZE} + lane;
-  if (i >= uniforms.size) { return; }
-  sum[i] = x[i] + y[i / uniforms.repeated * uniforms.inner + i % uniforms.inner];
-}`,
+    code: eachIndex(
+      "uniforms.size",
+      `  sum[i] = x[i] + y[i / uniforms.repeated * uniforms.inner + i % uniforms.inner];`,
+    ),
   }),
 );
 
@@ -65,7 +56,7 @@ export const residualWebGpu: Kernel<ResidualCall> = kernel(residualOperation, {
     run(residualProgram(values === 4 ? "vec4f" : "f32"), {
       buffers: { x, y, sum },
       uniforms: { size, repeated: (repeats * inner) / values, inner: inner / values },
-      groups: flatGroups(Math.ceil(size / SIZE)),
+      groups: eachGroups(size),
     });
     return { output: sum };
   },

@@ -3,7 +3,7 @@ import type { Kernel, RotaryCall } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { engine } from "./engine.ts";
 import type { Engine } from "./engine.ts";
-import { flatGroup, flatGroups, output, program, programs, run } from "./program.ts";
+import { eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 import type { Values } from "./program.ts";
 
 /** Cosines and sines of the angles of some tokens. */
@@ -53,8 +53,6 @@ function makeTable(positions: Int32Array, base: number, width: number): AngleTab
   return { positions, base, width, angles: { dataId, size: values.length } };
 }
 
-const SIZE = 256;
-
 interface RotaryVariant {
   readonly pairs: "half" | "interleaved";
   readonly element: "vec4f" | "f32";
@@ -74,17 +72,10 @@ const rotaryProgram = programs(({ pairs, element }: RotaryVariant) =>
       headRows: "u32",
       sign: "f32",
     },
-    code: `
-@compute @workgroup_size(${SIZE})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let half = uniforms.half;
-  let i = ${flatGroup} * ${SIZE} + lane;
+    code: eachIndex(
+      "uniforms.rows * (uniforms.depth - uniforms.half)",
+      `  let half = uniforms.half;
   let row = i / (uniforms.depth - half);
-  if (row >= uniforms.rows) { return; }
   let pair = i % (uniforms.depth - half);
   let begin = row * uniforms.depth;
   if (pair >= half) {
@@ -97,8 +88,8 @@ fn main(
   let first = begin + ${pairs === "half" ? "pair" : "2 * pair"};
   let second = first + ${pairs === "half" ? "half" : "1"};
   y[first] = x[first] * cosine - x[second] * sine;
-  y[second] = x[second] * cosine + x[first] * sine;
-}`,
+  y[second] = x[second] * cosine + x[first] * sine;`,
+    ),
   }),
 );
 
@@ -122,7 +113,7 @@ function turn(call: RotaryCall, x: Tensor, sign: 1 | -1): Tensor {
       headRows: positions.length === length ? rows : heads * length,
       sign,
     },
-    groups: flatGroups(Math.ceil((rows * (depth - half)) / values / SIZE)),
+    groups: eachGroups((rows * (depth - half)) / values),
   });
   return y;
 }

@@ -1,7 +1,5 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { flatGroup, flatGroups, output, program, run } from "./program.ts";
-
-const SIZE = 64;
+import { eachGroups, eachIndex, output, program, run } from "./program.ts";
 
 /** Rows that are summed in one pass; of more, this many blocks at most are summed first. */
 const ROWS = 64;
@@ -24,16 +22,9 @@ const rowSumsProgram = program({
   reads: { x: "f32" },
   writes: { y: "f32" },
   uniforms: { size: "u32", blocks: "u32", block: "u32", rows: "u32", width: "u32" },
-  code: `
-@compute @workgroup_size(${SIZE})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let i = ${flatGroup} * ${SIZE} + lane;
-  if (i >= uniforms.size) { return; }
-  let column = i % uniforms.width;
+  code: eachIndex(
+    "uniforms.size",
+    `  let column = i % uniforms.width;
   // Of all matrices, one after the other.
   let block = i / uniforms.width;
   let matrix = block / uniforms.blocks;
@@ -43,8 +34,8 @@ fn main(
   for (var row = first; row < last; row++) {
     sum += x[(matrix * uniforms.rows + row) * uniforms.width + column];
   }
-  y[i] = sum;
-}`,
+  y[i] = sum;`,
+  ),
 });
 
 /** Sums over the rows of each of `batch` matrices, [batch, width], always in the same order. */
@@ -55,7 +46,7 @@ export function rowSums(x: Tensor, batch: number, width: number, shape: readonly
   run(rowSumsProgram, {
     buffers: { x, y },
     uniforms: { size: y.size, blocks, block, rows, width },
-    groups: flatGroups(Math.ceil(y.size / SIZE)),
+    groups: eachGroups(y.size),
   });
   if (blocks === 1) return y;
   const sums = rowSums(y, batch, width, shape);
