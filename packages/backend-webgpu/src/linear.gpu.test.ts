@@ -12,7 +12,9 @@ const weightShape = (layout: MatrixLayout, into: number, out: number): [number, 
 
 describe("linear on webgpu", () => {
   useBackend("webgpu");
-  testKernel(linearOperation, linearWebGpu, linearCases);
+  // A packed weight is the plain one here: those of the first shapes are enough.
+  const cases = linearCases.filter(({ differentiable }, i) => differentiable || i < 12);
+  testKernel(linearOperation, linearWebGpu, cases);
 
   it.each(layouts)("gives what the reference gives where large tiles are many: %s", async (layout) => {
     const call: LinearCall = {
@@ -53,7 +55,7 @@ describe("linear on webgpu", () => {
     ] as const) {
       const [x, weight] = [tf.ones([rows, into]), tf.ones(weightShape(layout, into, out))];
       const bias = tf.tensor1d(new Float32Array(out).fill(5));
-      const residual = tf.fill([rows, out], -2);
+      const residual = tf.tensor2d(new Float32Array(rows * out).fill(-2), [rows, out]);
       const inputs = [x, weight, bias, residual];
       // Tensors take memory that was in use before.
       tf.dispose(tf.ones(weight.shape));
