@@ -20,6 +20,8 @@ import { dropoutValues } from "./random.ts";
 /** The widest head: a lane keeps an eighth of 4 of its rows. */
 const GREATEST_WIDTH = 256;
 
+type PlaceUniform = `${"q" | "k" | "v" | "o"}${"Begin" | "Batch" | "Head" | "Row"}`;
+
 /** What the passes of a call share. */
 interface Task {
   readonly call: AttentionCall;
@@ -45,15 +47,13 @@ interface Results {
 
 const stepsOf = ({ begin, batch, head, row }: Place): number[] => [begin, batch, head, row];
 
-function placeUniforms({ q, k, v, o }: Record<"q" | "k" | "v" | "o", Place>) {
-  const [qBegin, qBatch, qHead, qRow] = stepsOf(q) as [number, number, number, number];
-  const [kBegin, kBatch, kHead, kRow] = stepsOf(k) as [number, number, number, number];
-  const [vBegin, vBatch, vHead, vRow] = stepsOf(v) as [number, number, number, number];
-  const [oBegin, oBatch, oHead, oRow] = stepsOf(o) as [number, number, number, number];
-  return {
-    ...{ qBegin, qBatch, qHead, qRow, kBegin, kBatch, kHead, kRow },
-    ...{ vBegin, vBatch, vHead, vRow, oBegin, oBatch, oHead, oRow },
-  };
+function placeUniforms(places: Record<"q" | "k" | "v" | "o", Place>): Record<PlaceUniform, number> {
+  const each = Object.entries(places).flatMap(([name, { begin, batch, head, row }]) =>
+    Object.entries({ Begin: begin, Batch: batch, Head: head, Row: row }).map(
+      ([what, value]) => [`${name}${what}`, value] as const,
+    ),
+  );
+  return Object.fromEntries(each) as Record<PlaceUniform, number>;
 }
 
 const isByKeys = (pass: Pass): boolean => pass === "dk" || pass === "dv";
