@@ -1,6 +1,6 @@
-import { cacheWriteOperation, createKeyValueCache } from "@heddle/attention";
+import { cacheWriteOperation, createKeyValueCache, splitHeads } from "@heddle/attention";
 import { cacheWriteCases, testKernel, useBackend } from "@heddle/conformance";
-import { explain } from "@heddle/core";
+import { explain, run } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { cacheWriteWebGpu } from "./cache-write.ts";
@@ -19,6 +19,37 @@ describe("cacheWrite on webgpu", () => {
       );
     });
   });
+
+  it.each([
+    [16, 2, 4, 8],
+    [11, 3, 3, 1],
+  ])(
+    "reads heads where they lie in rows of %i, %i of %i from %i on",
+    async (width, heads, headWidth, begin) => {
+      const length = 3;
+      const value = (...place: number[]): number => place.reduce((all, part) => 10 * all + part, 0);
+      const x = tf.tensor3d(
+        [0, 1].map((b) =>
+          Array.from({ length }, (_, l) => Array.from({ length: width }, (_unused, w) => value(b + 1, l, w))),
+        ),
+      );
+      const rows = splitHeads({ x, heads, headWidth, begin });
+      const buffer = tf.zeros([2, heads, 6, headWidth]);
+      const written = tf.tidy(() => run(cacheWriteOperation, { buffer, rows, slots: [1, 3] }));
+      const values = (await written.array()) as number[][][][];
+      const expected = [1, 3].map((slot, b) =>
+        Array.from({ length: heads }, (_, h) =>
+          Array.from({ length: 6 }, (_unused, c) =>
+            Array.from({ length: headWidth }, (_none, d) =>
+              c >= slot && c < slot + length ? value(b + 1, c - slot, begin + h * headWidth + d) : 0,
+            ),
+          ),
+        ),
+      );
+      expect(values).toEqual(expected);
+      tf.dispose([x, rows, buffer, written]);
+    },
+  );
 
   it("keeps a cache in the same memory from step to step, and a read in between is not kept", async () => {
     const cache = createKeyValueCache({ layers: 1, capacity: 3 });

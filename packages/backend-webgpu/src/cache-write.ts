@@ -1,30 +1,71 @@
-import { cacheWriteKernel, cacheWriteSpans } from "@heddle/attention";
+import { cacheWriteKernel } from "@heddle/attention";
 import type { CacheWriteCall } from "@heddle/attention";
 import type { Kernel } from "@heddle/core";
-import { engine, onDevice } from "./engine.ts";
+import { placeOf } from "./heads-in-place.ts";
+import { flatGroup, flatGroups, program, programs, run } from "./program.ts";
 
-const bytesPerValue = 4;
+const SIZE = 256;
 
-/** Copies new keys and values into the cache's buffer on the device. */
+const cacheWriteProgram = programs((type: "f32" | "vec4f") =>
+  program({
+    name: `cacheWrite.${type}`,
+    reads: { rows: type },
+    writes: { buffer: type },
+    uniforms: {
+      size: "u32",
+      length: "u32",
+      width: "u32",
+      capacity: "u32",
+      // Of the rows: where those of the batch row begin, and how far it is to the next head and row.
+      begin: "u32",
+      head: "u32",
+      row: "u32",
+      // Of the buffer: where the batch row's first new slot begins.
+      first: "u32",
+    },
+    code: `
+@compute @workgroup_size(${SIZE})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let i = ${flatGroup} * ${SIZE} + lane;
+  if (i >= uniforms.size) { return; }
+  let column = i % uniforms.width;
+  let row = i / uniforms.width % uniforms.length;
+  let head = i / uniforms.width / uniforms.length;
+  buffer[uniforms.first + (head * uniforms.capacity + row) * uniforms.width + column] =
+    rows[uniforms.begin + head * uniforms.head + row * uniforms.row + column];
+}`,
+  }),
+);
+
+/** Writes new keys and values into the cache's buffer on the device: one program a batch row. */
 export const cacheWriteWebGpu: Kernel<CacheWriteCall> = cacheWriteKernel({
   name: "cacheWrite.f32.webgpu.inPlace",
   backend: "webgpu",
-  write(call) {
-    const [target, source] = [onDevice(call.buffer), onDevice(call.rows)];
-    const own = engine();
-    own.ensureCommandEncoderReady();
-    own.endComputePassEncoder();
-    // The encoder keeps the order: whatever reuses the memory of freed rows is recorded later.
-    const { commandEncoder } = own;
-    for (const { from, to, length } of cacheWriteSpans(call))
-      commandEncoder.copyBufferToBuffer(
-        source.resource,
-        from * bytesPerValue,
-        target.resource,
-        to * bytesPerValue,
-        length * bytesPerValue,
-      );
-    // What was read before is no longer so.
-    target.values = null;
+  write({ buffer, rows, slots }) {
+    const [, heads, capacity, width] = buffer.shape as [number, number, number, number];
+    const length = rows.shape[2]!;
+    const { values, begin, batch, head, row } = placeOf(rows);
+    const per = [width, begin, batch, head, row].every((n) => n % 4 === 0) ? 4 : 1;
+    const size = (heads * length * width) / per;
+    slots.forEach((slot, b) =>
+      run(cacheWriteProgram(per === 4 ? "vec4f" : "f32"), {
+        buffers: { rows: values, buffer },
+        uniforms: {
+          size,
+          length,
+          width: width / per,
+          capacity,
+          begin: (begin + b * batch) / per,
+          head: head / per,
+          row: row / per,
+          first: ((b * heads * capacity + slot) * width) / per,
+        },
+        groups: flatGroups(Math.ceil(size / SIZE)),
+      }),
+    );
   },
 });

@@ -1,5 +1,6 @@
 import { embeddingOperation, kernel } from "@heddle/core";
 import type { EmbeddingCall, Kernel } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { flatGroup, flatGroups, output, program, programs, rowParts, run } from "./program.ts";
 
@@ -38,50 +39,55 @@ fn main(
   }),
 );
 
-/** At most so many groups, each with a block of the table's rows. */
-const BLOCKS = 1024;
+/** Of each row of the table the first id that asks for it, and of each id the next that asks for the same row. */
+const linksProgram = program({
+  name: "embedding.i32.links",
+  reads: { ids: "i32" },
+  writes: { firsts: "u32", links: "u32" },
+  uniforms: { ids_count: "u32", rows: "u32" },
+  code: `
+@compute @workgroup_size(${SIZE})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let i = ${flatGroup} * ${SIZE} + lane;
+  if (i >= uniforms.ids_count) { return; }
+  let row = ids[i];
+  var next = i + 1;
+  while (next < uniforms.ids_count && ids[next] != row) { next++; }
+  links[i] = next;
+  var before = i;
+  while (before > 0 && ids[before - 1] != row) { before--; }
+  if (before == 0 && u32(row) < uniforms.rows) { firsts[row] = i; }
+}`,
+});
 
-/**
- * Each group goes through all ids for those of its rows, and adds the gradients of these in their order. A lane has the
- * same columns throughout, so that none waits for what another wrote.
- */
+/** Gradients of the ids that ask for a row, added in their order by who owns the place in the table. */
 const gradientProgram = programs((type: Value) =>
   program({
     name: `embedding.${type}.gradient`,
-    reads: { ids: "i32", dy: type },
+    reads: { firsts: "u32", links: "u32", dy: type },
     writes: { dtable: type },
-    uniforms: { ids_count: "u32", first_row: "u32", rows: "u32", width: "u32", block: "u32" },
+    uniforms: { size: "u32", first_row: "u32", width: "u32", ids_count: "u32" },
     code: `
-// A bit for each of the ids that are looked at together: whether its row is of this block.
-var<workgroup> found: array<atomic<u32>, ${SIZE / 32}>;
 @compute @workgroup_size(${SIZE})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let first = group.x * uniforms.block;
-  let end = min(first + uniforms.block, uniforms.rows);
-  for (var row = first; row < end; row++) {
-    for (var column = lane; column < uniforms.width; column += ${SIZE}) {
-      dtable[row * uniforms.width + column] = ${type}();
-    }
-  }
-  for (var first_id = 0u; first_id < uniforms.ids_count; first_id += ${SIZE}) {
-    if (lane < ${SIZE / 32}) { atomicStore(&found[lane], 0); }
-    workgroupBarrier();
-    if (first_id + lane < uniforms.ids_count) {
-      let row = u32(ids[first_id + lane]) - uniforms.first_row;
-      if (row >= first && row < end) { atomicOr(&found[lane / 32], 1u << (lane % 32)); }
-    }
-    workgroupBarrier();
-    for (var word = 0u; word < ${SIZE / 32}; word++) {
-      for (var bits = atomicLoad(&found[word]); bits != 0; bits &= bits - 1) {
-        let id = first_id + 32 * word + firstTrailingBit(bits);
-        let row = u32(ids[id]) - uniforms.first_row;
-        for (var column = lane; column < uniforms.width; column += ${SIZE}) {
-          dtable[row * uniforms.width + column] += dy[id * uniforms.width + column];
-        }
-      }
-    }
-    workgroupBarrier();
-  }
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let i = ${flatGroup} * ${SIZE} + lane;
+  if (i >= uniforms.size) { return; }
+  let column = i % uniforms.width;
+  var sum = ${type}();
+  for (
+    var id = firsts[uniforms.first_row + i / uniforms.width];
+    id < uniforms.ids_count;
+    id = links[id]
+  ) { sum += dy[id * uniforms.width + column]; }
+  dtable[i] = sum;
 }`,
   }),
 );
@@ -104,19 +110,27 @@ function tableGradient(shape: readonly number[], ids: Tensor, dy: Tensor): Tenso
   const [rows, width] = shape as readonly [number, number];
   const [type, per] = valueOf(width);
   const dtable = output(shape);
-  if (dtable.size === 0) return dtable;
+  // A row that no id asks for has this as its first.
+  // oxlint-disable-next-line unicorn/no-array-fill-with-reference-type -- no array
+  const firsts = tf.fill([rows], ids.size, "int32");
+  const links = output([ids.size], "int32");
+  run(linksProgram, {
+    buffers: { ids, firsts, links },
+    uniforms: { ids_count: ids.size, rows },
+    groups: flatGroups(Math.ceil(ids.size / SIZE)),
+  });
   for (const part of rowParts(rows, width)) {
-    const block = Math.ceil(part.rows / BLOCKS);
+    const size = (part.rows * width) / per;
     run(gradientProgram(type), {
-      buffers: { ids, dy, dtable: part.of(dtable) },
-      uniforms: { ids_count: ids.size, first_row: part.first, rows: part.rows, width: width / per, block },
-      groups: [Math.ceil(part.rows / block)],
+      buffers: { firsts, links, dy, dtable: part.of(dtable) },
+      uniforms: { size, first_row: part.first, width: width / per, ids_count: ids.size },
+      groups: flatGroups(Math.ceil(size / SIZE)),
     });
   }
   return dtable;
 }
 
-/** Rows copied; their gradients added by blocks of the table, in the order of the ids. */
+/** Rows copied; their gradients added in the order of the ids. */
 export const embeddingWebGpu: Kernel<EmbeddingCall> = kernel(embeddingOperation, {
   name: "embedding.f32.webgpu.rows",
   backend: "webgpu",

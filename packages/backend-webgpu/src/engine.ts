@@ -18,7 +18,9 @@ export interface Engine {
   computePassEncoder: ComputePass | null;
   dispatchCountInPass: number;
   makeTensorInfo(shape: readonly number[], dtype: DataType, values?: Float32Array): TensorInfo;
-  /** Frees what `makeTensorInfo` made, when no recorded command uses it any more. */
+  /** Values that no tensor has, until they are disposed of. */
+  write(values: Int32Array, shape: readonly number[], dtype: DataType): object;
+  /** Frees what `makeTensorInfo` or `write` made, when no recorded command uses it any more. */
   disposeData(dataId: object): unknown;
   /** Gives a tensor a buffer, with its values if it has them. */
   uploadToGPU(dataId: object): void;

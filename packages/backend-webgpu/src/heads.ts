@@ -94,6 +94,16 @@ export function leave(x: Tensor, heads: Heads, shape: readonly number[]): Tensor
   return headsInPlace(x, heads, shape, (rows, apart) => copy("split", rows, heads, apart));
 }
 
+/** Heads [B, H, L, D] to be written where they will be merged: side by side in rows. */
+export function sideBySide(shape: readonly [number, number, number, number]): Tensor {
+  const [batch, heads, length, headWidth] = shape;
+  const width = heads * headWidth;
+  const rows = output([batch, length, width]);
+  const apart = leave(rows, { heads, length, headWidth, width, begin: 0 }, shape);
+  rows.dispose();
+  return apart;
+}
+
 /** Heads out of rows, as a tensor of a shape. */
 export function split(x: Tensor, heads: Heads, shape: readonly number[]): Tensor {
   return move("split", x, heads, shape);

@@ -8,7 +8,7 @@ import type { ComputeDevice, ComputePipeline, GpuBuffer } from "./gpu.ts";
 /** Types of uniforms. */
 type Scalar = "f32" | "i32" | "u32";
 /** What an array in memory is of; `vec4f` needs a number of values that 4 divides. */
-type Element = Scalar | "vec4f" | "vec4u";
+type Element = Scalar | "vec2f" | "vec4f";
 
 /** A program's parts. */
 export interface ProgramParts<R extends string, W extends string, U extends string> {

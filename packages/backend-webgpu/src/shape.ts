@@ -24,18 +24,17 @@ function swapOf(shape: readonly number[], order: readonly number[]): Swap | unde
     : undefined;
 }
 
-/** Side of the square that a group turns, and how many of its rows are moved at a time. */
-const [SIDE, ROWS] = [32, 8];
+/** Lanes of a group that lie beside and below each other; each turns a square of 4 values by 4. */
+const SIDE = 8;
 
 const transposeProgram = program({
-  name: `transpose.f32.tile${SIDE}x${SIDE}`,
-  reads: { x: "f32" },
-  writes: { y: "f32" },
+  name: "transpose.vec4f.tile4x4",
+  reads: { x: "vec4f" },
+  writes: { y: "vec4f" },
+  // Rows and columns in fours.
   uniforms: { batch: "u32", rows: "u32", columns: "u32" },
   code: `
-// One column more than a square has: the values of a column lie in different banks.
-var<workgroup> square: array<array<f32, ${SIDE + 1}>, ${SIDE}>;
-@compute @workgroup_size(${SIDE}, ${ROWS})
+@compute @workgroup_size(${SIDE}, ${SIDE})
 fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
@@ -44,46 +43,39 @@ fn main(
   let across = (uniforms.columns + ${SIDE - 1}) / ${SIDE};
   let down = (uniforms.rows + ${SIDE - 1}) / ${SIDE};
   let at = ${flatGroup};
-  if (at >= uniforms.batch * down * across) { return; }
-  let first_column = at % across * ${SIDE};
-  let first_row = at / across % down * ${SIDE};
-  let origin = at / across / down * uniforms.rows * uniforms.columns;
-  for (var i = lane.y; i < ${SIDE}; i += ${ROWS}) {
-    let row = first_row + i;
-    let column = first_column + lane.x;
-    if (row < uniforms.rows && column < uniforms.columns) {
-      square[i][lane.x] = x[origin + row * uniforms.columns + column];
-    }
-  }
-  workgroupBarrier();
-  for (var i = lane.y; i < ${SIDE}; i += ${ROWS}) {
-    let row = first_row + lane.x;
-    let column = first_column + i;
-    if (row < uniforms.rows && column < uniforms.columns) {
-      y[origin + column * uniforms.rows + row] = square[lane.x][i];
-    }
-  }
+  let column = at % across * ${SIDE} + lane.x;
+  let row = at / across % down * ${SIDE} + lane.y;
+  let matrix = at / across / down;
+  if (column >= uniforms.columns || row >= uniforms.rows || matrix >= uniforms.batch) { return; }
+  let origin = matrix * 4 * uniforms.rows * uniforms.columns;
+  let source = origin + 4 * row * uniforms.columns + column;
+  let square = transpose(mat4x4f(
+    x[source],
+    x[source + uniforms.columns],
+    x[source + 2 * uniforms.columns],
+    x[source + 3 * uniforms.columns],
+  ));
+  let result = origin + 4 * column * uniforms.rows + row;
+  for (var i = 0u; i < 4; i++) { y[result + i * uniforms.rows] = square[i]; }
 }`,
 });
-
-/** Matrices with fewer rows or columns would leave most of a square empty. */
-const LEAST = 8;
 
 function swapped(x: Tensor, order: readonly number[]): Tensor {
   const [batch, rows, columns, width] = swapOf(x.shape, order)!;
   const shape = order.map((axis) => x.shape[axis]!);
-  // As heads of rows.
-  if (width !== 1 || Math.min(rows, columns) < LEAST)
+  if (width !== 1 || rows % 4 !== 0 || columns % 4 !== 0)
     return split(
       x,
+      // As heads of rows.
       { heads: columns, length: rows, headWidth: width, width: columns * width, begin: 0 },
       shape,
     );
   const y = output(shape);
+  const groups = batch * Math.ceil(rows / 4 / SIDE) * Math.ceil(columns / 4 / SIDE);
   run(transposeProgram, {
     buffers: { x, y },
-    uniforms: { batch, rows, columns },
-    groups: flatGroups(batch * Math.ceil(rows / SIDE) * Math.ceil(columns / SIDE)),
+    uniforms: { batch, rows: rows / 4, columns: columns / 4 },
+    groups: flatGroups(groups),
   });
   return y;
 }

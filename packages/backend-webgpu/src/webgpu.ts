@@ -8,6 +8,7 @@ import type { DeviceErrors } from "./device-errors.ts";
 import type { WebGpuAdapterInfo, WebGpuDevice } from "./gpu.ts";
 import { activationWebGpu } from "./activation.ts";
 import { adamwWebGpu } from "./adamw.ts";
+import { attentionWebGpu } from "./attention.ts";
 import { cacheWriteWebGpu } from "./cache-write.ts";
 import { chooseTokenWebGpu } from "./choose-token.ts";
 import { crossEntropyWebGpu } from "./cross-entropy.ts";
@@ -44,6 +45,7 @@ export interface WebGpuOptions {
 const own: readonly AnyKernel[] = [
   activationWebGpu,
   adamwWebGpu,
+  attentionWebGpu,
   cacheWriteWebGpu,
   chooseTokenWebGpu,
   crossEntropyWebGpu,

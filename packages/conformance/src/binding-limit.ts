@@ -4,7 +4,9 @@ import { expect, vi } from "vitest";
 /** The part of a device that is watched. */
 interface Device {
   readonly limits: Readonly<Record<string, number>>;
-  createBindGroup(descriptor: { entries: { resource: { size?: number } }[] }): object;
+  createBindGroup(descriptor: {
+    entries: { resource: { buffer: { size: number }; size?: number } }[];
+  }): object;
 }
 
 /**
@@ -26,7 +28,8 @@ export async function withBindingLimit<T>(
   try {
     const value = await f();
     for (const [{ entries }] of bind.mock.calls)
-      for (const { resource } of entries) expect(resource.size).toBeLessThanOrEqual(bytes);
+      for (const { resource } of entries)
+        expect(resource.size ?? resource.buffer.size).toBeLessThanOrEqual(bytes);
     return { value, programs: bind.mock.calls.length };
   } finally {
     limits.mockRestore();

@@ -1,0 +1,207 @@
+/**
+ * What the heads of a call attend to, tile by tile, as the programs of attention read it: one list of words. Tiles that
+ * allow no pair are left out, those known to allow all have no mask, and the device makes the masks of the others, once
+ * a plan, by the pattern's own expression.
+ *
+ * A head of a batch row is an entry of `ENTRY.words` for each of its parts. A range is three words: start, step and
+ * count; queries count from the call's first row. Each range has a list of tiles, from its address to the next list's;
+ * a tile is two words: the address of the other side's range and the number of its mask, or NO_MASK. A mask has a word
+ * for each of TILE queries, a bit for each of TILE keys.
+ */
+import {
+  allowsAnything,
+  checkAllowsSomething,
+  copyMaskShape,
+  disjointParts,
+  resolvePattern,
+  sameMaskShape,
+  tilesOf,
+} from "@heddle/attention";
+import type {
+  AttentionPattern,
+  ExpressionPart,
+  MaskShape,
+  PatternRow,
+  StridedRange,
+} from "@heddle/attention";
+import { maskWords, placeMasks, TILE } from "./attention-masks.ts";
+import type { MaskedTiles } from "./attention-masks.ts";
+import { engine } from "./engine.ts";
+import type { Engine } from "./engine.ts";
+import type { Values } from "./program.ts";
+
+/** So few queries, as in decoding, have a group each; more share the keys that a group reads. */
+export const FEW = 3;
+
+/** Number of the mask of a tile that allows all its pairs. */
+export const NO_MASK = 0xffffffff;
+
+/** Places of an entry's words. Lists: the address of the addresses of each range's tiles, the last one's end behind. */
+export const ENTRY = {
+  queries: { count: 0, ranges: 1, lists: 2 },
+  keys: { count: 3, ranges: 4, lists: 5 },
+  /** Position of the call's first query. */
+  queryOffset: 6,
+  words: 8,
+} as const;
+
+/** A plan on the device. */
+export interface AttentionPlan {
+  readonly words: Values;
+  /** Where the masks begin. */
+  readonly masks: number;
+  /** Heads from one batch row to the next, and from one head to the next; 0 where they are alike. */
+  readonly strides: readonly [batch: number, head: number];
+  /** The most parts that a head has. */
+  readonly parts: number;
+  /** The most ranges that a part of a head has. */
+  readonly ranges: { readonly queries: number; readonly keys: number };
+  free(): void;
+}
+
+/** Puts the tiles of a part behind the words that there are, and gives its entry. */
+function planPart(
+  part: ExpressionPart,
+  { row, head, shape }: { row: PatternRow; head: number; shape: MaskShape },
+  words: number[],
+  masked: MaskedTiles[],
+  masks: number,
+): { entry: number[]; masks: number; ranges: { queries: number; keys: number }; whole: boolean } {
+  const { queryOffset, attributes } = row;
+  const { heads, keyLength, queryRows } = shape;
+  const call = { heads, head, queryLength: queryOffset + queryRows, keyLength, queryOffset, attributes };
+  const [queries, keys]: [StridedRange[], StridedRange[]] = [[], []];
+  /** Numbers of the ranges of a tile's queries and keys, and whether it has a mask. */
+  const tiles: [query: number, key: number, hasMask: boolean][] = [];
+  let [number, last]: [number, StridedRange | undefined] = [0, undefined];
+  for (const tile of tilesOf(part.expression, call, { queries: TILE, keys: TILE }, part.modulus)) {
+    if (tile.queries !== last) {
+      last = tile.queries;
+      number = 0;
+      queries.push({ ...last, start: last.start - queryOffset });
+    }
+    if (queries.length === 1) keys.push(tile.keys);
+    if (tile.status !== "none") tiles.push([queries.length - 1, number, tile.status === "some"]);
+    number++;
+  }
+  const placeRanges = (list: readonly StridedRange[]): number => {
+    const at = words.length;
+    for (const { start, step, count } of list) words.push(start, step, count);
+    return at;
+  };
+  const [queriesAt, keysAt] = [placeRanges(queries), placeRanges(keys)];
+  const some = tiles.filter(([, , hasMask]) => hasMask);
+  const numbers = tiles.map(([, , hasMask]) => (hasMask ? masks++ : NO_MASK));
+  if (some.length > 0)
+    masked.push({
+      expression: part.expression,
+      row,
+      head,
+      tiles: some.map(([query, key]) => ({
+        queries: queries[query]!,
+        keys: keys[key]!,
+        addresses: [queriesAt + 3 * query, keysAt + 3 * key],
+      })),
+    });
+  /** The tiles of each range of one side. */
+  const placeLists = (count: number, own: 0 | 1, othersAt: number): number => {
+    const lists = Array.from({ length: count }, (): number[] => []);
+    tiles.forEach((tile, i) => lists[tile[own]]!.push(othersAt + 3 * tile[own === 0 ? 1 : 0], numbers[i]!));
+    const at = words.length;
+    let next = at + count + 1;
+    words.push(next);
+    for (const list of lists) words.push((next += list.length));
+    for (const list of lists) for (const word of list) words.push(word);
+    return at;
+  };
+  const lists = [placeLists(queries.length, 0, keysAt), placeLists(keys.length, 1, queriesAt)] as const;
+  return {
+    entry: [queries.length, queriesAt, lists[0], keys.length, keysAt, lists[1], queryOffset, 0],
+    masks,
+    ranges: { queries: queries.length, keys: keys.length },
+    whole: some.length < tiles.length,
+  };
+}
+
+/**
+ * Plans a call.
+ * @throws HeddleError `invalid-argument` for a pattern that allows nothing as far as its tiles tell, or an attribute
+ * that is missing.
+ */
+function planAttention(pattern: AttentionPattern, shape: MaskShape): AttentionPlan {
+  const { queryRows, keyLength } = shape;
+  const { batch, heads, rows } = resolvePattern(pattern, shape);
+  const parts = rows.map((row) =>
+    Array.from({ length: heads }, (_, head) => {
+      const call = { heads: shape.heads, queryLength: row.queryOffset + queryRows, keyLength };
+      return disjointParts(row.expression, call, head);
+    }),
+  );
+  const most = Math.max(...parts.flat().map((list) => list.length));
+  const words: number[] = Array.from({ length: batch * heads * most * ENTRY.words }, () => 0);
+  const masked: MaskedTiles[] = [];
+  let [masks, whole] = [0, false];
+  const ranges = { queries: 0, keys: 0 };
+  rows.forEach((row, b) =>
+    parts[b]!.forEach((list, head) =>
+      list.forEach((part, p) => {
+        const planned = planPart(part, { row, head, shape }, words, masked, masks);
+        const at = ((b * heads + head) * most + p) * ENTRY.words;
+        planned.entry.forEach((word, i) => (words[at + i] = word));
+        ({ masks } = planned);
+        whole ||= planned.whole;
+        ranges.queries = Math.max(ranges.queries, planned.ranges.queries);
+        ranges.keys = Math.max(ranges.keys, planned.ranges.keys);
+      }),
+    ),
+  );
+  // The masks are not read back: where no tile tells, the pattern is asked.
+  checkAllowsSomething(pattern, shape, whole || (masks > 0 && allowsAnything(pattern, shape)));
+  const isFew = queryRows <= FEW;
+  const makeMasks = placeMasks(isFew ? [] : masked, words, shape);
+  const masksAt = words.length;
+  const own = engine();
+  const size = masksAt + masks * TILE;
+  const values = new Int32Array(size);
+  values.set(words);
+  if (isFew)
+    values.set(
+      masked.flatMap((tiles) => maskWords(tiles, shape)),
+      masksAt,
+    );
+  const data = { dataId: own.write(values, [size], "int32"), size };
+  makeMasks(data, masksAt);
+  return {
+    words: data,
+    masks: masksAt,
+    strides: [batch === 1 ? 0 : heads, heads === 1 ? 0 : 1],
+    parts: most,
+    ranges,
+    free: () => void own.disposeData(data.dataId),
+  };
+}
+
+/** Plans kept, since the layers of a model and the steps of a run ask for the same few. */
+const PLANS_KEPT = 16;
+
+interface KeptPlan {
+  readonly pattern: AttentionPattern;
+  readonly shape: MaskShape;
+  readonly plan: AttentionPlan;
+}
+
+/** The plans of each engine, the one used last in front. */
+const kept = new WeakMap<Engine, KeptPlan[]>();
+
+/** The plan of a call, made where it is not kept. */
+export function planOf(pattern: AttentionPattern, shape: MaskShape): AttentionPlan {
+  const own = engine();
+  const plans = kept.get(own) ?? [];
+  kept.set(own, plans);
+  const at = plans.findIndex((known) => known.pattern === pattern && sameMaskShape(known.shape, shape));
+  const found = at >= 0 ? plans.splice(at, 1)[0]! : undefined;
+  const entry = found ?? { pattern, shape: copyMaskShape(shape), plan: planAttention(pattern, shape) };
+  plans.unshift(entry);
+  while (plans.length > PLANS_KEPT) plans.pop()!.plan.free();
+  return entry.plan;
+}

@@ -1,0 +1,539 @@
+/**
+ * The passes of attention over the tiles of a plan, https://arxiv.org/abs/2205.14135: forward, and the gradients of q,
+ * k, v and what modifiers look up, for which the probabilities of a tile are made again. A group has a range of queries (or of keys, for dk and
+ * dv) of one head as its own, and goes through the tiles that it has with the other side's ranges.
+ *
+ * The tile's 32 x 32 scores are 4 x 4 to a lane: rows i are its own positions (row + 8 i), columns j those of the other
+ * side (column + 8 j). A column of a `mat4x4f` is a row's vector, so that products of matrices do 64 steps at once.
+ */
+import { TILE } from "./attention-masks.ts";
+import { ENTRY, NO_MASK } from "./attention-plan.ts";
+import type { ModifierCode } from "./attention-modifiers.ts";
+import { program, programs } from "./program.ts";
+import type { Program } from "./program.ts";
+import { dropoutKey, dropoutUniforms, dropoutWgsl } from "./random.ts";
+
+/** What a pass gives: the output, or the gradient of an input; of a table that a modifier looks up, that of each query. */
+export type Pass = "o" | "dq" | "dk" | "dv" | "dtable";
+
+/** What differs in code. */
+export interface PassVariant {
+  readonly pass: Pass;
+  /** Vectors of 4 columns to a lane, in steps of 32 columns: a constant, so that they are held in registers. */
+  readonly chunks: number;
+  /** Whether 4 divides both widths. */
+  readonly vectors: boolean;
+  readonly dropout: boolean;
+  /** Whether the forward pass keeps the greatest score and 1 / the sum of exponentials of each row. */
+  readonly keepsStats: boolean;
+  readonly modifiers: ModifierCode;
+  /** The table of `dtable`: its modifier, and those of that modifier's lookup functions that read it. */
+  readonly table?: { readonly modifier: number; readonly lookups: readonly number[] };
+}
+
+/** Lanes of a group: 8 rows of 8. */
+const [SIDE, LANES] = [8, 64];
+
+/** Vectors from one row of a matrix in a group's memory to the next: one more than needed, against bank conflicts. */
+const PITCH = SIDE + 1;
+
+/** How wide an array's rows are, and how many values it is from one to the next. */
+const arrays = {
+  q: { width: "width", step: "qRow" },
+  dy: { width: "valueWidth", step: "valueWidth" },
+  k: { width: "width", step: "kRow" },
+  v: { width: "valueWidth", step: "vRow" },
+} as const;
+
+type ArrayName = keyof typeof arrays;
+
+/** How a pass goes. */
+interface PassParts {
+  /** Whose ranges the groups have. */
+  readonly own: "queries" | "keys";
+  /** Of whose rows the scores are products: its own, then the other side's. */
+  readonly score: readonly [ArrayName, ArrayName];
+  /** The same for the gradients of the probabilities. */
+  readonly slope?: readonly [ArrayName, ArrayName];
+  /** The other side's rows that it adds up, each times a weight. */
+  readonly sums?: ArrayName;
+}
+
+const passes: Readonly<Record<Pass, PassParts>> = {
+  o: { own: "queries", score: ["q", "k"], sums: "v" },
+  dq: { own: "queries", score: ["q", "k"], slope: ["dy", "v"], sums: "k" },
+  dk: { own: "keys", score: ["k", "q"], slope: ["v", "dy"], sums: "q" },
+  dv: { own: "keys", score: ["k", "q"], sums: "dy" },
+  dtable: { own: "queries", score: ["q", "k"], slope: ["dy", "v"] },
+};
+
+/** Below every score, and finite. */
+export const NEVER = "-1e30";
+
+/** Arguments of emitted functions behind the score, for a `row` of the call and a `key`. */
+const place =
+  "offset_at + i32(row), i32(key), i32(row), i32(head_at), offset_at + i32(uniforms.queries), i32(uniforms.keys)";
+
+/** Scores after each of the first `count` modifiers, as `s0` to `s<count>`; each within bounds, as in the reference. */
+function stages(count: number): string {
+  return Array.from(
+    { length: count },
+    (_, n) => `  let s${n + 1} = clamp(modify_${n}(s${n}, ${place}), -1e29, 1e29);\n`,
+  ).join("");
+}
+
+/** Ranges, modifiers and dropout: what all programs of attention have. */
+export function sharedWgsl(modifiers: ModifierCode, dropout: boolean): string {
+  const { count, wgsl } = modifiers;
+  return `
+struct Range { start: u32, step: u32, count: u32 }
+fn range_at(at: u32) -> Range { return Range(plan[at], plan[at + 1], plan[at + 2]); }
+
+// The batch row and head at hand, its first query's position, and the number of its first row in q.
+var<private> batch_at: u32;
+var<private> head_at: u32;
+var<private> offset_at: i32;
+var<private> row_at: u32;
+
+fn is_allowed(mask: u32, query: u32, key: u32) -> bool {
+  if (mask == ${NO_MASK}u) { return true; }
+  return ((plan[uniforms.masks + mask * ${TILE} + query] >> key) & 1u) == 1u;
+}
+${wgsl}
+fn modified(s0: f32, row: u32, key: u32) -> f32 {
+${stages(count)}  return s${count};
+}
+${
+  dropout
+    ? `${dropoutWgsl}
+fn kept(row: u32, key: u32) -> f32 {
+  return dropout_factor(random_word(${dropoutKey}, random_number(row_at + row, uniforms.keys, key)));
+}`
+    : "fn kept(row: u32, key: u32) -> f32 { return 1.0; }"
+}`;
+}
+
+/** From the gradient of a modified score to that of what modifier `to` gave, -1 being the score before all of them. */
+function slopes(count: number, to: number): string {
+  const back = Array.from(
+    { length: count },
+    (_, n) => `  slope *= clamp(modifyScoreDerivative_${n}(s${n}, ${place}), -3e38, 3e38);\n`,
+  );
+  return `  var slope = upstream;\n${stages(count - 1)}${back
+    .slice(to + 1)
+    .toReversed()
+    .join("")}`;
+}
+
+/** `unmodified`: the gradient of the score before any modifier. */
+const slopeWgsl = (count: number): string => `
+fn unmodified(s0: f32, upstream: f32, row: u32, key: u32) -> f32 {
+${slopes(count, -1)}  return slope;
+}`;
+
+/** `lookup_index<n>` and `lookup_slope<n>` of lookup n: the entry that a pair reads, and its gradient. */
+const lookupWgsl = (count: number, modifier: number, n: number): string => `
+fn lookup_index${n}(s0: f32, row: u32, key: u32) -> i32 {
+${stages(modifier)}  return modifyLookupIndex${n}_${modifier}(s${modifier}, ${place});
+}
+fn lookup_slope${n}(s0: f32, upstream: f32, row: u32, key: u32) -> f32 {
+${slopes(count, modifier)}  return slope * clamp(modifyLookupDerivative${n}_${modifier}(s${modifier}, ${place}), -3e38, 3e38);
+}`;
+
+/** Four columns of the row that begins at a value, zeros behind the last. */
+export function loadWgsl(name: string, vectors: boolean): string {
+  const scalars = `var value = vec4f();
+  for (var i = 0u; i < min(width - column, 4u); i++) { value[i] = ${name}[at + i]; }
+  return value;`;
+  return `
+fn load_${name}(begin: u32, width: u32, column: u32) -> vec4f {
+  if (column >= width) { return vec4f(); }
+  let at = begin + column;
+  ${vectors ? `return ${name}[at / 4];` : scalars}
+}`;
+}
+
+export function storeWgsl(name: string, vectors: boolean): string {
+  const scalars = `for (var i = 0u; i < min(width - column, 4u); i++) { ${name}[at + i] = value[i]; }`;
+  return `
+fn store_${name}(begin: u32, width: u32, column: u32, value: vec4f) {
+  if (column >= width) { return; }
+  let at = begin + column;
+  ${vectors ? `${name}[at / 4] = value;` : scalars}
+}`;
+}
+
+/** Four columns of row `i` of a range, zeros behind its last row. */
+function rowsWgsl(name: ArrayName, vectors: boolean): string {
+  const { width, step } = arrays[name];
+  return `${loadWgsl(name, vectors)}
+fn ${name}_at(range: Range, base: u32, i: u32, column: u32) -> vec4f {
+  if (i >= range.count) { return vec4f(); }
+  return load_${name}(base + (range.start + range.step * i) * uniforms.${step}, uniforms.${width}, column);
+}`;
+}
+
+/** The products of rows of two ranges, those of q scaled first, as `to`, 4 x 4 a lane. */
+function products(to: string, own: ArrayName, other: ArrayName): string {
+  const { width } = arrays[own];
+  const copy = (matrix: string, name: ArrayName, range: string): string =>
+    `${matrix}[i * ${PITCH} + j] = ${name === "q" ? "uniforms.scale * " : ""}${name}_at(${range}, ${name}_base, i, start + 4 * j);`;
+  return `
+    // Set, since variables in a loop were seen to keep their values.
+    var ${to} = mat4x4f();
+    for (var start = 0u; start < uniforms.${width}; start += ${TILE}) {
+      workgroupBarrier();
+      for (var at = lane; at < ${TILE * SIDE}; at += ${LANES}) {
+        let i = at / ${SIDE};
+        let j = at % ${SIDE};
+        ${copy("left", own, "own")}
+        ${copy("right", other, "other")}
+      }
+      workgroupBarrier();
+      for (var j = 0u; j < ${SIDE} && start + 4 * j < uniforms.${width}; j++) {
+        let others = mat4x4f(${[0, 1, 2, 3].map((i) => `right[(column + ${SIDE * i}) * ${PITCH} + j]`).join(", ")});
+        for (var i = 0u; i < 4; i++) { ${to}[i] += left[(row + ${SIDE} * i) * ${PITCH} + j] * others; }
+      }
+    }`;
+}
+
+/** Adds the tile's weights times rows of the other side to `sums`, 4 rows a lane. */
+function weighted(name: ArrayName, chunks: number): string {
+  return `
+    for (var i = 0u; i < 4; i++) { weights[(row + ${SIDE} * i) * ${PITCH} + column] = s[i]; }
+    for (var chunk = 0u; chunk < ${chunks}; chunk++) {
+      workgroupBarrier();
+      for (var at = lane; at < ${TILE * SIDE}; at += ${LANES}) {
+        right[at] = ${name}_at(other, ${name}_base, at / ${SIDE}, ${TILE} * chunk + 4 * (at % ${SIDE}));
+      }
+      workgroupBarrier();
+      // Weights and rows of positions j, j + ${SIDE} and so on.
+      for (var j = 0u; j < min(${SIDE}u, other.count); j++) {
+        let others = mat4x4f(${[0, 1, 2, 3].map((i) => `right[(j + ${SIDE * i}) * ${SIDE} + column]`).join(", ")});
+        for (var i = 0u; i < 4; i++) {
+          sums[chunk][i] += others * weights[(row + ${SIDE} * i) * ${PITCH} + j];
+        }
+      }
+    }`;
+}
+
+/** Goes through a lane's pairs: `body` knows `i`, `j`, `is_pair`, and the `row` and `key` of the pair in the call. */
+function eachPair(own: "queries" | "keys", body: string): string {
+  const [query, key] = own === "queries" ? ["mine", "others"] : ["others", "mine"];
+  const [queries, keys] = own === "queries" ? ["own", "other"] : ["other", "own"];
+  return `
+    for (var i = 0u; i < 4; i++) {
+      for (var j = 0u; j < 4; j++) {
+        let mine = row + ${SIDE} * i;
+        let others = column + ${SIDE} * j;
+        let is_pair = mine < own.count && others < other.count && is_allowed(mask, ${query}, ${key});
+        let query_row = ${queries}.start + ${queries}.step * ${query};
+        let key = ${keys}.start + ${keys}.step * ${key};
+        ${body}
+      }
+    }`;
+}
+
+/** Online softmax, https://arxiv.org/abs/1805.02867: scores to exponentials, earlier sums to the greatest score so far. */
+function onlineSoftmax({ chunks, dropout }: PassVariant): string {
+  return `${eachPair("queries", `s[i][j] = select(${NEVER}, modified(s[i][j], query_row, key), is_pair);`)}
+    var top = vec4f(${NEVER});
+    for (var i = 0u; i < 4; i++) { top[i] = max(max(s[i].x, s[i].y), max(s[i].z, s[i].w)); }
+    tops[lane] = top;
+    workgroupBarrier();
+    for (var i = 0u; i < ${SIDE}; i++) { top = max(top, tops[row * ${SIDE} + i]); }
+    top = max(top, most);
+    let shrink = exp(most - top);
+    most = top;
+    for (var i = 0u; i < 4; i++) {
+      s[i] = select(vec4f(), exp(s[i] - top[i]), s[i] > vec4f(0.5 * ${NEVER}));
+      total[i] = total[i] * shrink[i] + s[i].x + s[i].y + s[i].z + s[i].w;
+      for (var chunk = 0u; chunk < ${chunks}; chunk++) { sums[chunk][i] *= shrink[i]; }
+    }${dropout ? eachPair("queries", "s[i][j] *= kept(query_row, key);") : ""}`;
+}
+
+/** Goes through the pairs that are allowed: `body` knows the `raw` score, its probability `p`, and the row's numbers. */
+function eachProbability(own: "queries" | "keys", body: string): string {
+  return eachPair(
+    own,
+    `let raw = s[i][j];
+        s[i][j] = 0.0;
+        if (is_pair) {
+          let of_row = rows[row_at + query_row];
+          let p = exp(min(modified(raw, query_row, key) - of_row.x, 0.0)) * of_row.y;
+          ${body}
+        }`,
+  );
+}
+
+/** The gradient of the modified score. */
+const slopeOfScore = "let slope = p * (d[i][j] * kept(query_row, key) - of_row.z);";
+
+/** Scores to what dq, dk and dv add up; a derivative may be anything where the probability is 0. */
+const gradientWeights = {
+  dq: eachProbability(
+    "queries",
+    `${slopeOfScore}
+          if (p > 0.0) { s[i][j] = uniforms.scale * unmodified(raw, slope, query_row, key); }`,
+  ),
+  dk: eachProbability(
+    "keys",
+    `${slopeOfScore}
+          if (p > 0.0) { s[i][j] = uniforms.scale * unmodified(raw, slope, query_row, key); }`,
+  ),
+  dv: eachProbability("keys", "s[i][j] = p * kept(query_row, key);"),
+} as const;
+
+/** Adds the gradients of what a tile's pairs look up by function n, each row's by one lane: one after the other. */
+const addLookups = (n: number): string => `
+    {
+    let raw_scores = s;
+    var entries = mat4x4f();${eachProbability(
+      "queries",
+      `${slopeOfScore}
+          let entry = lookup_index${n}(raw, query_row, key);
+          let is_inside = entry >= 0 && u32(entry) < uniforms.length;
+          entries[i][j] = f32(select(-1, entry, is_inside));
+          if (p > 0.0) { s[i][j] = lookup_slope${n}(raw, slope, query_row, key); }`,
+    )}
+    workgroupBarrier();
+    for (var i = 0u; i < 4; i++) {
+      weights[(row + ${SIDE} * i) * ${PITCH} + column] = s[i];
+      left[(row + ${SIDE} * i) * ${PITCH} + column] = entries[i];
+    }
+    s = raw_scores;
+    workgroupBarrier();
+    if (lane < own.count) {
+      let at = (first_row + own.start + own.step * lane) * uniforms.length;
+      for (var others = 0u; others < ${SIDE}; others++) {
+        for (var j = 0u; j < 4 && others + ${SIDE} * j < other.count; j++) {
+          let entry = left[lane * ${PITCH} + others][j];
+          if (entry >= 0.0) { result[at + u32(entry)] += weights[lane * ${PITCH} + others][j]; }
+        }
+      }
+    }
+    }`;
+
+/** What a pass does around its tiles and with each of them. */
+interface PassCode {
+  readonly functions: string;
+  /** Goes on from what the earlier parts of a head left. */
+  readonly begin: string;
+  readonly tile: string;
+  readonly end: string;
+}
+
+/** Goes through a lane's rows of the result: `body` knows `i`, the number `at` of its row, and where that begins. */
+const eachRow = (body: string): string => `for (var i = 0u; i < 4; i++) {
+    if (row + ${SIDE} * i >= own.count) { continue; }
+    let place = own.start + own.step * (row + ${SIDE} * i);
+    let at = first_row + place;
+    let begin = result_base + place * result_step;
+    ${body}
+  }`;
+
+/** A pass that adds up rows of the other side. */
+function summing(variant: PassVariant, sums: ArrayName): PassCode {
+  const { pass, chunks, vectors, keepsStats } = variant;
+  const width = `uniforms.${arrays[sums].width}`;
+  const eachChunk = (body: string): string =>
+    eachRow(`for (var chunk = 0u; chunk < ${chunks}; chunk++) {
+      let from_column = ${TILE} * chunk + 4 * column;
+      ${body}
+    }`);
+  const begin = `var sums = array<mat4x4f, ${chunks}>();
+  if (uniforms.resumes != 0) { ${eachChunk(`sums[chunk][i] = load_result(begin, ${width}, from_column);`)} }`;
+  const end = eachChunk(`store_result(begin, ${width}, from_column, sums[chunk][i]);`);
+  const functions = `${loadWgsl("result", vectors)}${storeWgsl("result", vectors)}`;
+  if (pass !== "o")
+    return {
+      functions,
+      begin,
+      tile: `${gradientWeights[pass as keyof typeof gradientWeights]}${weighted(sums, chunks)}`,
+      end,
+    };
+  return {
+    functions,
+    begin: `${begin}
+  var most = vec4f(${NEVER});
+  var total = vec4f();
+  ${
+    keepsStats
+      ? `if (uniforms.resumes != 0) { ${eachRow(`let before = stats[at];
+      most[i] = before.x;
+      let sum = select(0.0, 1.0 / before.y, before.y > 0.0);
+      // One lane has all of it: the lanes' parts are added up in the end.
+      total[i] = select(0.0, sum, column == 0);
+      for (var chunk = 0u; chunk < ${chunks}; chunk++) { sums[chunk][i] *= sum; }`)} }`
+      : ""
+  }`,
+    tile: `${onlineSoftmax(variant)}${weighted(sums, chunks)}`,
+    end: `tops[lane] = total;
+  workgroupBarrier();
+  total = vec4f();
+  for (var i = 0u; i < ${SIDE}; i++) { total += tops[row * ${SIDE} + i]; }
+  let factors = select(vec4f(), 1.0 / total, total > vec4f());
+  ${eachRow(`for (var chunk = 0u; chunk < ${chunks}; chunk++) { sums[chunk][i] *= factors[i]; }
+    ${keepsStats ? "if (column == 0) { stats[at] = vec2f(most[i], factors[i]); }" : ""}`)}
+  ${end}`,
+  };
+}
+
+/** What a pass does. */
+function passCode(variant: PassVariant): PassCode {
+  const { pass, modifiers, table } = variant;
+  const { sums } = passes[pass];
+  if (sums) {
+    const code = summing(variant, sums);
+    return passes[pass].slope
+      ? { ...code, functions: `${code.functions}${slopeWgsl(modifiers.count)}` }
+      : code;
+  }
+  const { modifier, lookups } = table!;
+  return {
+    functions: lookups.map((n) => lookupWgsl(modifiers.count, modifier, n)).join(""),
+    begin: "",
+    tile: lookups.map(addLookups).join(""),
+    end: "",
+  };
+}
+
+/** Buffers of every program of attention. */
+export type PassBuffer = ArrayName | "rows" | "plan" | "values" | "result" | "stats";
+
+/** A pass's buffers. */
+function buffersOf({ pass, keepsStats, modifiers, vectors }: PassVariant) {
+  const element = vectors ? "vec4f" : "f32";
+  const isForward = pass === "o";
+  return {
+    reads: {
+      q: element,
+      k: element,
+      v: pass === "dv" ? undefined : element,
+      dy: isForward ? undefined : element,
+      rows: isForward ? undefined : "vec4f",
+      plan: "u32",
+      values: modifiers.reads ? "f32" : undefined,
+    },
+    writes: {
+      result: pass === "dtable" ? "f32" : element,
+      stats: isForward && keepsStats ? "vec2f" : undefined,
+    },
+  } as const;
+}
+
+/** The program of a pass. */
+export const passProgram: (variant: PassVariant) => Program<PassBuffer, PassUniform> = programs((variant) => {
+  const { pass, chunks, vectors, dropout, modifiers } = variant;
+  const { own, score, slope, sums } = passes[pass];
+  const used = new Set([...score, ...(slope ?? []), ...(sums ? [sums] : [])]);
+  const { functions, begin, tile, end } = passCode(variant);
+  const entry = (what: "count" | "ranges" | "lists"): string => `plan[entry + ${ENTRY[own][what]}]`;
+  return program({
+    name: `attention.f32.${pass}.tile${TILE}x${TILE}.width${TILE * chunks}${vectors ? ".vec4" : ""}`,
+    ...buffersOf(variant),
+    uniforms: uniformsOf(modifiers, dropout),
+    code: `
+${sharedWgsl(modifiers, dropout)}
+${[...used].map((name) => rowsWgsl(name, vectors)).join("\n")}
+${functions}
+
+// Rows of ${TILE} columns, as vectors.
+var<workgroup> left: array<vec4f, ${TILE * PITCH}>;
+var<workgroup> right: array<vec4f, ${TILE * PITCH}>;
+var<workgroup> weights: array<vec4f, ${TILE * PITCH}>;
+${pass === "o" ? `var<workgroup> tops: array<vec4f, ${LANES}>;` : ""}
+
+@compute @workgroup_size(${LANES})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = lane / ${SIDE};
+  let column = lane % ${SIDE};
+  let first_head = group.y * uniforms.headStep + uniforms.firstHead;
+  let entry = ${entryOf("group.z", "first_head")};
+  if (group.x >= ${entry("count")}) { return; }
+  let own = range_at(${entry("ranges")} + 3 * group.x);
+  let list = ${entry("lists")} + group.x;
+  batch_at = group.z;
+  offset_at = i32(plan[entry + ${ENTRY.queryOffset}]);
+  let key_head = first_head / uniforms.groupSize;
+  let k_base = ${baseOf("k", "group.z", "key_head")};
+  let v_base = ${baseOf("v", "group.z", "key_head")};
+  let first_row = ${
+    own === "queries"
+      ? "(group.z * uniforms.heads + first_head) * uniforms.queries"
+      : "(group.z * uniforms.keyHeads + key_head) * uniforms.capacity"
+  };
+  let result_step = ${pass === "o" ? "uniforms.oRow" : "uniforms.length"};
+  let result_base = ${pass === "o" ? baseOf("o", "group.z", "first_head") : "first_row * result_step"};
+  ${begin}
+  for (var member = 0u; member < uniforms.members; member++) {
+  head_at = first_head + member;
+  row_at = (group.z * uniforms.heads + head_at) * uniforms.queries;
+  let q_base = ${baseOf("q", "group.z", "head_at")};
+  let dy_base = row_at * uniforms.valueWidth;
+  let end = plan[list + 1];
+  for (var tile = plan[list]; tile < end; tile += 2) {
+    let other = range_at(plan[tile]);
+    let mask = plan[tile + 1];${products("s", ...score)}${slope ? products("d", ...slope) : ""}${tile}
+  }
+  }
+  ${end}
+}`,
+  });
+});
+
+/** In WGSL, the first value of a head of q, k, v or o, which may lie side by side in rows. */
+export const baseOf = (name: "q" | "k" | "v" | "o", batch: string, head: string): string =>
+  `uniforms.${name}Begin + ${batch} * uniforms.${name}Batch + ${head} * uniforms.${name}Head`;
+
+/** In WGSL, the address of a head's entry in the plan. */
+export const entryOf = (batch: string, head: string): string =>
+  `((${batch} * uniforms.planBatch + ${head} * uniforms.planHead) * uniforms.parts + uniforms.part) * ${ENTRY.words}`;
+
+/** Numbers of every program of attention. */
+const passUniforms = {
+  width: "u32",
+  valueWidth: "u32",
+  queries: "u32",
+  keys: "u32",
+  capacity: "u32",
+  heads: "u32",
+  keyHeads: "u32",
+  groupSize: "u32",
+  headStep: "u32",
+  firstHead: "u32",
+  members: "u32",
+  planBatch: "u32",
+  planHead: "u32",
+  masks: "u32",
+  parts: "u32",
+  part: "u32",
+  resumes: "u32",
+  scale: "f32",
+  /** Of a row of the result. */
+  length: "u32",
+  // Where heads lie: the first value, and how many it is from one batch row, head and row to the next.
+  qBegin: "u32",
+  qBatch: "u32",
+  qHead: "u32",
+  qRow: "u32",
+  kBegin: "u32",
+  kBatch: "u32",
+  kHead: "u32",
+  kRow: "u32",
+  vBegin: "u32",
+  vBatch: "u32",
+  vHead: "u32",
+  vRow: "u32",
+  oBegin: "u32",
+  oBatch: "u32",
+  oHead: "u32",
+  oRow: "u32",
+} as const;
+
+export type PassUniform = keyof typeof passUniforms;
+
+/** The same with those that modifiers and dropout read. */
+export function uniformsOf(modifiers: ModifierCode, dropout: boolean): typeof passUniforms {
+  return { ...passUniforms, ...(dropout && dropoutUniforms), ...modifiers.uniforms };
+}

@@ -1,0 +1,149 @@
+import {
+  and,
+  attention,
+  attentionOperation,
+  bigBird,
+  causal,
+  full,
+  or,
+  pattern,
+  slidingWindow,
+  strided,
+} from "@heddle/attention";
+import type { AttentionCall } from "@heddle/attention";
+import { attentionCases, testKernel, useBackend } from "@heddle/conformance";
+import { explain, randomStream } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import { describe, expect, it } from "vitest";
+import { attentionWebGpu } from "./attention.ts";
+import { planOf } from "./attention-plan.ts";
+
+/** Every shader costs a good part of a second in software: those of more modifiers and sizes are in the slow job. */
+const isQuick = (name: string): boolean => !/^random|widest|many tiles|keys in steps|bias by/.test(name);
+
+const draw = (path: string, shape: [number, number, number, number]): tf.Tensor4D =>
+  tf.tensor4d(randomStream({ seed: 2, path }).normals(shape.reduce((a, b) => a * b)), shape);
+
+describe("attention on webgpu", () => {
+  useBackend("webgpu");
+  testKernel(
+    attentionOperation,
+    attentionWebGpu,
+    attentionCases.filter(({ name }) => isQuick(name)),
+  );
+
+  it("keeps every bit of the rows before a token that changes, across tiles, and is the same in every run", async () => {
+    const [length, width] = [70, 8];
+    // One batch row each: the edges of tiles and places inside them.
+    const changed = [1, 31, 32, 33, 50, 64, 69];
+    const bits = async (each: ReturnType<typeof full>, by: number): Promise<Uint32Array> => {
+      const result = tf.tidy(() => {
+        const rows = (path: string): tf.Tensor4D => {
+          const row = randomStream({ seed: 2, path }).normals(length * width);
+          return tf.tensor4d(
+            changed.flatMap((token) =>
+              Array.from(row, (value, at) => value + (Math.floor(at / width) === token ? by : 0)),
+            ),
+            [changed.length, 1, length, width],
+          );
+        };
+        return attention({ q: rows("q"), k: rows("k"), v: rows("v"), pattern: and(causal(), each) });
+      });
+      const values = (await result.data<"float32">()).slice();
+      result.dispose();
+      return new Uint32Array(values.buffer);
+    };
+    for (const each of [full(), or(strided({ stride: 7 }), slidingWindow({ before: 20 }))]) {
+      const [before, again, after] = [await bits(each, 0), await bits(each, 0), await bits(each, 1)];
+      expect(again).toEqual(before);
+      changed.forEach((token, row) => {
+        const range = [row * length * width, (row * length + token) * width] as const;
+        expect(after.subarray(...range)).toEqual(before.subarray(...range));
+        const own = [range[1], range[1] + width] as const;
+        expect(after.subarray(...own)).not.toEqual(before.subarray(...own));
+      });
+    }
+  });
+
+  it("gives few queries what it gives many", async () => {
+    const [length, width] = [300, 12];
+    const wide = { k: draw("k", [2, 2, length, width]), v: draw("v", [2, 2, length, 7]) };
+    const all = draw("q", [2, 4, length, width]);
+    for (const each of [causal(), or(strided({ stride: 40 }), slidingWindow({ before: 20 }))]) {
+      const whole = attention({ ...wide, q: all, pattern: and(causal(), each) });
+      const few = tf.tidy(() =>
+        attention({
+          ...wide,
+          q: tf.slice(all, [0, 0, 290, 0], [2, 4, 3, width]),
+          pattern: and(causal(), each),
+          queryOffset: 290,
+          keyLength: 293,
+        }),
+      );
+      const rows = tf.slice(whole, [0, 0, 290, 0], [2, 4, 3, 7]);
+      const [found, expected] = [await few.data(), await rows.data()];
+      expected.forEach((value, i) => expect(found[i]).toBeCloseTo(value, 5));
+      tf.dispose([whole, few, rows]);
+    }
+    tf.dispose([wide, all]);
+  });
+
+  it("gives zeros for no keys, and nothing for no batch", async () => {
+    const give = async (call: Omit<AttentionCall, "pattern">): Promise<number[]> => {
+      const result = tf.tidy(() => attention({ ...call, pattern: causal(), queryOffset: 1 }));
+      const values = [...(await result.data())];
+      tf.dispose([result, call.q, call.k, call.v]);
+      return values;
+    };
+    const [q, none] = [tf.ones([1, 1, 2, 4]), tf.zeros([1, 1, 0, 4])];
+    expect(await give({ q, k: none, v: none.clone() })).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
+    const empty = tf.zeros([0, 1, 2, 4]);
+    expect(await give({ q: empty, k: empty.clone(), v: empty.clone() })).toEqual([]);
+  });
+
+  it("refuses a pattern that allows nothing, where only its masks tell, and heads that are too wide", () => {
+    // A square is 0 or 1 modulo 4.
+    const nothing = pattern(
+      "nothing",
+      {},
+      ({ query, key }) => query.times(query).plus(key.times(key)).modulo(4).equals(3),
+      { greatestLength: 1000 },
+    );
+    tf.tidy(() => {
+      const q = tf.ones([1, 1, 30, 4]);
+      expect(() => attention({ q, k: q, v: q, pattern: nothing })).toThrow(
+        "attention: pattern nothing must allow at least one pair of 30 queries and 30 keys, got {}",
+      );
+      const wide = tf.ones([1, 1, 2, 257]);
+      const { refused } = explain(attentionOperation, { q: wide, k: wide, v: wide, pattern: full() });
+      expect(refused).toEqual([
+        { kernel: attentionWebGpu.name, reasons: ["heads of 257 are wider than 256"] },
+      ]);
+    });
+  });
+});
+
+describe("the plan of attention on webgpu", () => {
+  useBackend("webgpu");
+
+  it("has the tiles that allow a pair only, and is made once", () => {
+    const shape = { heads: 4, queryRows: 320, keyLength: 320 };
+    const local = slidingWindow({ before: 32 });
+    const [plan, dense] = [planOf(local, shape), planOf(full(), shape)];
+    // Each of 10 ranges sees two or one before it, with a mask of 32 words for each tile.
+    expect(plan.ranges).toEqual({ queries: 10, keys: 10 });
+    expect(plan.words.size).toBeLessThan(1600);
+    // 100 tiles, by query and by key, none with a mask.
+    expect(dense.words.size).toBeLessThan(500);
+    expect(planOf(local, shape)).toBe(plan);
+    expect(planOf(local, { ...shape, keyLength: 319 })).not.toBe(plan);
+  });
+
+  it("groups what is dense in steps, and splits what is so in several orders", () => {
+    const shape = { heads: 2, queryRows: 320, keyLength: 320 };
+    const scattered = planOf(strided({ stride: 16 }), shape);
+    expect(scattered.parts).toBeGreaterThanOrEqual(1);
+    expect(planOf(or(strided({ stride: 16 }), slidingWindow({ before: 20 })), shape).parts).toBe(2);
+    expect(planOf(bigBird({ block: 16, window: 1, global: 1, random: 1, seed: 1 }), shape).parts).toBe(1);
+  });
+});

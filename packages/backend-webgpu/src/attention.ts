@@ -1,0 +1,234 @@
+import { attentionOperation, maskShapeOf } from "@heddle/attention";
+import type { AttentionCall, MaskShape } from "@heddle/attention";
+import { kernel } from "@heddle/core";
+import type { Kernel } from "@heddle/core";
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { rowProgram } from "./attention-row.ts";
+import { modifierCode, modifierValues } from "./attention-modifiers.ts";
+import { TILE } from "./attention-masks.ts";
+import { FEW, planOf } from "./attention-plan.ts";
+import type { AttentionPlan } from "./attention-plan.ts";
+import { loadWgsl, passProgram } from "./attention-tiles.ts";
+import type { Pass, PassVariant } from "./attention-tiles.ts";
+import { sideBySide } from "./heads.ts";
+import { placeOf } from "./heads-in-place.ts";
+import type { Place } from "./heads-in-place.ts";
+import { flatGroup, flatGroups, output, program, run } from "./program.ts";
+import { dropoutValues } from "./random.ts";
+
+/** The widest head: a lane keeps an eighth of 4 of its rows. */
+const GREATEST_WIDTH = 256;
+
+/** What the passes of a call share. */
+interface Task {
+  readonly call: AttentionCall;
+  readonly shape: MaskShape;
+  readonly plan: AttentionPlan;
+}
+
+function taskOf(call: AttentionCall): Task {
+  const shape = maskShapeOf(call);
+  return { call, shape, plan: planOf(call.pattern, shape) };
+}
+
+/** What the forward pass leaves for the next part of a head, and for the backward pass. */
+interface Results {
+  readonly result: Tensor;
+  readonly stats?: Tensor | undefined;
+  readonly dy?: Tensor | undefined;
+  readonly rows?: Tensor | undefined;
+  readonly table?: PassVariant["table"];
+  /** Whether every query has a group, in the forward pass. */
+  readonly byRow?: boolean;
+}
+
+const stepsOf = ({ begin, batch, head, row }: Place): number[] => [begin, batch, head, row];
+
+function placeUniforms({ q, k, v, o }: Record<"q" | "k" | "v" | "o", Place>) {
+  const [qBegin, qBatch, qHead, qRow] = stepsOf(q) as [number, number, number, number];
+  const [kBegin, kBatch, kHead, kRow] = stepsOf(k) as [number, number, number, number];
+  const [vBegin, vBatch, vHead, vRow] = stepsOf(v) as [number, number, number, number];
+  const [oBegin, oBatch, oHead, oRow] = stepsOf(o) as [number, number, number, number];
+  return {
+    ...{ qBegin, qBatch, qHead, qRow, kBegin, kBatch, kHead, kRow },
+    ...{ vBegin, vBatch, vHead, vRow, oBegin, oBatch, oHead, oRow },
+  };
+}
+
+const isByKeys = (pass: Pass): boolean => pass === "dk" || pass === "dv";
+
+/** The heads that the runs of a pass are over, one after the other: first of each group, and how many from there. */
+function turnsOf(pass: Pass, { call: { q, k }, plan }: Task): { first: number; members: number }[] {
+  if (!isByKeys(pass)) return [{ first: 0, members: 1 }];
+  const groupSize = q.shape[1]! / k.shape[1]!;
+  // Heads that share their keys have the same ranges of them only if they are alike.
+  if (plan.strides[1] === 0) return [{ first: 0, members: groupSize }];
+  return Array.from({ length: groupSize }, (_, first) => ({ first, members: 1 }));
+}
+
+/** Runs a pass, over one part of the heads after the other. `resumes`: the result holds something to add to. */
+function runPass(
+  pass: Pass,
+  task: Task,
+  { result, stats, dy, rows, table, byRow }: Results,
+  resumes = false,
+): void {
+  const { call, shape, plan } = task;
+  const { q, k, v, modifiers = [], dropout, scale = 1 / Math.sqrt(q.shape[3]!) } = call;
+  const [batch, heads, queries, width] = q.shape as [number, number, number, number];
+  const [, keyHeads, capacity, valueWidth] = v.shape as [number, number, number, number];
+  const drops = dropout !== undefined && dropout.rate > 0;
+  const code = modifierCode(modifiers);
+  const { values, uniforms } = modifierValues(modifiers, shape);
+  const places = { q: placeOf(q), k: placeOf(k), v: placeOf(v), o: placeOf(result) };
+  const vectors = [width, valueWidth, ...Object.values(places).flatMap(stepsOf)].every((n) => n % 4 === 0);
+  const variant = { vectors, dropout: drops, keepsStats: stats !== undefined, modifiers: code };
+  const chunks = table ? 1 : Math.ceil(result.shape[3]! / TILE);
+  const of = byRow ? rowProgram(variant) : passProgram({ ...variant, pass, chunks, ...(table && { table }) });
+  const [ranges, groupHeads] = isByKeys(pass)
+    ? [plan.ranges.keys, keyHeads]
+    : [plan.ranges.queries * (byRow ? queries : 1), heads];
+  const groupSize = heads / keyHeads;
+  let before = resumes;
+  for (let part = 0; part < plan.parts; part++)
+    for (const { first, members } of turnsOf(pass, task)) {
+      run(of, {
+        buffers: {
+          q: places.q.values,
+          k: places.k.values,
+          v: places.v.values,
+          dy,
+          rows,
+          plan: plan.words,
+          values,
+          result: pass === "o" ? places.o.values : result,
+          stats,
+        },
+        uniforms: {
+          width,
+          valueWidth,
+          queries,
+          keys: shape.keyLength,
+          capacity,
+          heads,
+          keyHeads,
+          groupSize,
+          headStep: heads / groupHeads,
+          firstHead: first,
+          members,
+          planBatch: plan.strides[0],
+          planHead: plan.strides[1],
+          masks: plan.masks,
+          parts: plan.parts,
+          part,
+          resumes: before ? 1 : 0,
+          scale,
+          length: result.shape[3]!,
+          ...placeUniforms(places),
+          ...uniforms,
+          ...(drops && dropoutValues(dropout.rate, dropout.address)),
+        },
+        groups: [ranges, groupHeads, batch],
+      });
+      before = true;
+    }
+}
+
+const LANES = 64;
+
+/** For each query: the greatest score, 1 / the sum of exponentials, and the sum of dy times o. */
+const rowsProgram = program({
+  name: "attention.f32.rows",
+  reads: { o: "f32", dy: "f32", stats: "vec2f" },
+  writes: { rows: "vec4f" },
+  uniforms: { count: "u32", width: "u32" },
+  code: `${loadWgsl("o", false)}${loadWgsl("dy", false)}
+@compute @workgroup_size(${LANES})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = ${flatGroup} * ${LANES} + lane;
+  if (row >= uniforms.count) { return; }
+  // In fours and in order, as products are: a row that sees one key then has slopes of exactly 0.
+  var sum = 0.0;
+  for (var column = 0u; column < uniforms.width; column += 4) {
+    let begin = row * uniforms.width;
+    sum += dot(load_dy(begin, uniforms.width, column), load_o(begin, uniforms.width, column));
+  }
+  rows[row] = vec4f(stats[row], sum, 0.0);
+}`,
+});
+
+function backwardRows(o: Tensor, stats: Tensor, dy: Tensor): Tensor {
+  const [batch, heads, queries, width] = o.shape as [number, number, number, number];
+  const rows = output([batch, heads, queries, 4]);
+  const count = batch * heads * queries;
+  run(rowsProgram, {
+    buffers: { o, dy, stats, rows },
+    uniforms: { count, width },
+    groups: flatGroups(Math.ceil(count / LANES)),
+  });
+  return rows;
+}
+
+/** What a backward pass writes; zeros where it does not write all of it. */
+function blank(shape: readonly number[], isZero: boolean): Tensor {
+  return isZero ? tf.fill(shape as number[], 0) : output(shape);
+}
+
+/** Flash attention over the tiles in which the pattern allows a pair: https://arxiv.org/abs/2205.14135. */
+export const attentionWebGpu: Kernel<AttentionCall> = kernel(attentionOperation, {
+  name: `attention.f32.webgpu.tile${TILE}x${TILE}`,
+  backend: "webgpu",
+  unsupported({ q, v }) {
+    const widest = Math.max(q.shape[3]!, v.shape[3]!);
+    return widest > GREATEST_WIDTH ? [`heads of ${widest} are wider than ${GREATEST_WIDTH}`] : [];
+  },
+  forward(call, { differentiating }) {
+    const task = taskOf(call);
+    const [batch, heads, queries] = call.q.shape as [number, number, number];
+    const shape = [batch, heads, queries, call.v.shape[3]!] as const;
+    const result = task.shape.keyLength === 0 ? blank(shape, true) : sideBySide(shape);
+    const stats = differentiating || task.plan.parts > 1 ? output([batch, heads, queries, 2]) : undefined;
+    // The backward pass makes the probabilities again, and they must be those of the forward pass.
+    runPass("o", task, { result, stats, byRow: queries <= FEW && !differentiating });
+    return { output: result, ...(differentiating && { saved: [result, stats!] }) };
+  },
+  gradient({ call, saved, dy }) {
+    const task = taskOf(call);
+    const [o, stats] = saved as [Tensor, Tensor];
+    const rows = backwardRows(o, stats, dy);
+    const gradient = (pass: Pass, { shape }: Tensor): Tensor => {
+      // Keys behind those that count have none.
+      const isCut = task.shape.keyLength === 0 || (isByKeys(pass) && task.shape.keyLength < shape[2]!);
+      const result = blank(shape, isCut);
+      runPass(pass, task, { result, dy, rows }, isCut);
+      return result;
+    };
+    /** Of what modifier n looks up: of each query and head, then the sum over those that share it. */
+    const tableGradient = (n: number, name: string, { shape }: Tensor): Tensor => {
+      const [batch, heads, queries] = call.q.shape as [number, number, number];
+      const lookups = modifierCode(call.modifiers!).lookups[n]!.flatMap((table, at) =>
+        table === name ? [at] : [],
+      );
+      const result = blank([batch, heads, queries, shape[3]!], true);
+      if (lookups.length > 0) runPass("dtable", task, { result, dy, rows, table: { modifier: n, lookups } });
+      const shared = [0, 1, 2].filter((axis) => shape[axis] === 1);
+      return tf.reshape(tf.sum(result, shared, true), shape);
+    };
+    const tables = (call.modifiers ?? []).flatMap(({ tables: given = {} }, n) =>
+      Object.entries(given as Record<string, Tensor>).map(
+        ([name, table]) => [`modifiers[${n}].${name}`, () => tableGradient(n, name, table)] as const,
+      ),
+    );
+    return {
+      ...Object.fromEntries(tables),
+      q: () => gradient("dq", call.q),
+      k: () => gradient("dk", call.k),
+      v: () => gradient("dv", call.v),
+    };
+  },
+});
