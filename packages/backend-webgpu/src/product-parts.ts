@@ -24,8 +24,11 @@ export interface ProductForm {
   readonly writesVectors: boolean;
 }
 
+/** A product's sizes. */
 export type ProductUniforms = "rows" | "inner" | "columns" | "batch";
 type Reads = "a" | "b" | "bias" | "residual";
+
+/** The factors, what is added, and the result. */
 export type ProductBuffers = Reads | "y";
 
 const element = (vectors: boolean): "vec4f" | "f32" => (vectors ? "vec4f" : "f32");
@@ -64,8 +67,9 @@ fn ${name}_quad(matrix: u32, line: u32, at: u32) -> vec4f {
 };
 
 /**
- * `a_quad` and `b_quad` read four neighbours in a line of a matrix, zeros outside of it. `store` writes a sum, or four
- * of neighbouring columns where the form writes vectors, after the bias, the activation and the residual.
+ * `a_quad` and `b_quad` read four neighbours in a line of a matrix: zeros beyond the inner dimension, so that they add
+ * nothing, and anything beyond the rows or columns, whose sums are not stored. `store` writes a sum, or four of
+ * neighbouring columns where the form writes vectors, after the bias, the activation and the residual.
  */
 export function productFunctions(form: ProductForm): string {
   const { writesVectors: vectors } = form;

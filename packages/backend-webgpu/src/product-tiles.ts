@@ -31,6 +31,7 @@ interface TileSide extends FactorForm {
 const stride = ({ alongInner, length }: TileSide, inner: number): number =>
   alongInner ? inner / 4 + 1 : length / 4;
 
+/** Lines of a tile: those of the factor that it takes part of. */
 const sideLines = ({ alongInner, length }: TileSide, inner: number): number => (alongInner ? length : inner);
 
 /** Neighbouring invocations read neighbouring quads. */
@@ -75,6 +76,7 @@ function positionOf({ name, alongInner, length, own, place }: TileSide, i: numbe
     : `first_${name} + (${place} + ${Math.floor(i / 4) * others}) * 4 + ${i % 4}`;
 }
 
+/** What a program over tiles is written for. */
 interface TilesVariant {
   readonly form: ProductForm;
   readonly tile: Tile;

@@ -34,6 +34,7 @@ const small: Tile = { rows: 32, columns: 32, inner: 16, own: [4, 4] };
 /** Fewer large tiles than this leave a large card's cores without work. */
 const ENOUGH_TILES = 64;
 
+/** The small one also where a side is no longer than it. */
 function tileFor({ batch, rows, columns }: Product): Tile {
   const count = batch * Math.ceil(rows / large.rows) * Math.ceil(columns / large.columns);
   return count >= ENOUGH_TILES && Math.min(rows, columns) > small.rows ? large : small;
