@@ -9,17 +9,7 @@ function multiply(a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean
   const [rows, inner] = [a.shape.at(transposeA ? -1 : -2)!, a.shape.at(transposeA ? -2 : -1)!];
   const columns = b.shape.at(transposeB ? -2 : -1)!;
   const batch = leading.reduce((count, length) => count * length, 1);
-  return product({
-    a,
-    b,
-    transposeA,
-    transposeB,
-    batch,
-    rows,
-    inner,
-    columns,
-    shape: [...leading, rows, columns],
-  });
+  return product({ a, b, transposeA, transposeB, batch, rows, inner, columns }, [...leading, rows, columns]);
 }
 
 /** Every product of a batch in one dispatch; no factor is transposed before. */

@@ -39,7 +39,7 @@ function multiply(
   const b = factor([batch, inner, columns], transposeB, 2);
   const shape = [batch, rows, columns];
   const factors = { a: a.tensor, b: b.tensor, transposeA, transposeB };
-  const y = product({ ...factors, batch, rows, inner, columns, shape });
+  const y = product({ ...factors, batch, rows, inner, columns }, shape);
   const expected = new Float32Array(batch * rows * columns);
   for (let i = 0; i < expected.length; i++) {
     const [row, column] = [Math.floor(i / columns), i % columns];
@@ -98,9 +98,7 @@ describe("products on webgpu", () => {
 
   it.each([1, 40])("are the same bit for bit in each run, in %i rows", async (rows) => {
     const [a, b] = [tf.randomNormal([rows, 700]), tf.randomNormal([700, 50])];
-    const runs = [0, 1, 2].map(() =>
-      product({ a, b, batch: 1, rows, inner: 700, columns: 50, shape: [rows, 50] }),
-    );
+    const runs = [0, 1, 2].map(() => product({ a, b, batch: 1, rows, inner: 700, columns: 50 }, [rows, 50]));
     const [first, ...others] = await Promise.all(runs.map((run) => run.data()));
     for (const other of others) expect(other).toEqual(first);
     tf.dispose([a, b, ...runs]);

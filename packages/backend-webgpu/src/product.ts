@@ -2,6 +2,7 @@
 import type { Activation } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { output, run } from "./program.ts";
+import type { Part, Values } from "./program.ts";
 import type { ProductForm } from "./product-parts.ts";
 import { lanesFor, MOST_ROWS, rowsGroups, rowsProgram } from "./product-rows.ts";
 import { tileGroups, tilesProgram } from "./product-tiles.ts";
@@ -10,22 +11,27 @@ import type { Tile } from "./product-tiles.ts";
 /** activation(a b + bias) + residual for each matrix of a batch. */
 export interface Product {
   /** [batch, rows, inner], or [batch, inner, rows] with `transposeA`. */
-  readonly a: Tensor;
+  readonly a: Values | Part;
   /** [batch, inner, columns], or [batch, columns, inner] with `transposeB`. */
-  readonly b: Tensor;
+  readonly b: Values | Part;
   readonly transposeA?: boolean;
   readonly transposeB?: boolean;
   readonly batch: number;
   readonly rows: number;
   readonly inner: number;
   readonly columns: number;
-  /** [columns] */
+  /** [columns], or [width] of what it goes into */
   readonly bias?: Tensor | undefined;
   readonly activation?: Activation | undefined;
-  /** [batch, rows, columns] */
-  readonly residual?: Tensor | undefined;
-  /** Of the result, over the same values. */
-  readonly shape: readonly number[];
+  /** As the result, or as what it goes into. */
+  readonly residual?: Values | Part | undefined;
+}
+
+/** Columns from `first` on of a result that is `width` wide. */
+export interface Columns {
+  readonly y: Values | Part;
+  readonly first: number;
+  readonly width: number;
 }
 
 const large: Tile = { rows: 64, columns: 64, inner: 16, own: [8, 4] };
@@ -40,11 +46,16 @@ function tileFor({ batch, rows, columns }: Product): Tile {
   return count >= ENOUGH_TILES && Math.min(rows, columns) > small.rows ? large : small;
 }
 
+/** A new tensor of that shape, over the result's values. */
+export function product(call: Product, shape: readonly number[]): Tensor {
+  const y = output(shape);
+  if (y.size > 0) productInto(call, { y, first: 0, width: call.columns });
+  return y;
+}
+
 /** One dispatch. */
-export function product(call: Product): Tensor {
+export function productInto(call: Product, { y, first, width }: Columns): void {
   const { a, b, batch, rows, inner, columns, bias, activation, residual } = call;
-  const y = output(call.shape);
-  if (y.size === 0) return y;
   // A single row or column lies in memory as its transpose does.
   const aAlong = !call.transposeA || rows === 1;
   const bAlong = call.transposeB === true || columns === 1;
@@ -56,14 +67,16 @@ export function product(call: Product): Tensor {
     activation,
     residual: residual !== undefined,
     // An invocation of a tile then has neighbouring columns.
-    writesVectors: !isFew && !bAlong && columns % 4 === 0,
+    writesVectors: !isFew && !bAlong && [columns, first, width].every((n) => n % 4 === 0),
   };
-  const over = { buffers: { a, b, bias, residual, y }, uniforms: { rows, inner, columns, batch } };
+  const over = {
+    buffers: { a, b, bias, residual, y },
+    uniforms: { rows, inner, columns, batch, first, width },
+  };
   if (isFew) {
     run(rowsProgram({ form, rows, lanes: lanesFor(inner) }), { ...over, groups: rowsGroups(columns, batch) });
   } else {
     const tile = tileFor(call);
     run(tilesProgram({ form, tile }), { ...over, groups: tileGroups(tile, rows, columns, batch) });
   }
-  return y;
 }
