@@ -5,8 +5,8 @@
 import type { ModifierCode } from "./attention-modifiers.ts";
 import { TILE } from "./attention-masks.ts";
 import { ENTRY } from "./attention-plan.ts";
-import { entryOf, loadWgsl, NEVER, sharedWgsl, storeWgsl, uniformsOf } from "./attention-tiles.ts";
-import type { PassBuffer, PassUniform } from "./attention-tiles.ts";
+import { entryOf, loadWgsl, NEVER, sharedWgsl, storeWgsl, uniformsOf } from "./attention-wgsl.ts";
+import type { PassBuffer, PassUniform } from "./attention-wgsl.ts";
 import { program, programs } from "./program.ts";
 import type { Program } from "./program.ts";
 

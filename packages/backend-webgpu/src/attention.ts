@@ -9,8 +9,9 @@ import { modifierCode, modifierValues } from "./attention-modifiers.ts";
 import { TILE } from "./attention-masks.ts";
 import { FEW, planOf } from "./attention-plan.ts";
 import type { AttentionPlan } from "./attention-plan.ts";
-import { loadWgsl, passProgram } from "./attention-tiles.ts";
+import { passProgram } from "./attention-tiles.ts";
 import type { Pass, PassVariant } from "./attention-tiles.ts";
+import { loadWgsl } from "./attention-wgsl.ts";
 import { flatGroup, flatGroups, output, program, run } from "./program.ts";
 import { dropoutValues } from "./random.ts";
 

@@ -52,22 +52,30 @@ fn random_number(row: u32, width: u32, column: u32) -> vec2u {
 }`;
 
 /** Uniforms of a program that drops values. */
-export const dropoutUniforms = { key0: "u32", key1: "u32", limit: "u32", kept: "f32" } as const;
+export const dropoutUniforms = {
+  dropoutKey0: "u32",
+  dropoutKey1: "u32",
+  dropoutLimit: "u32",
+  dropoutKept: "f32",
+} as const;
 
 /** In WGSL, the stream's key in those uniforms. */
-export const dropoutKey = "vec2u(uniforms.key0, uniforms.key1)";
+export const dropoutKey = "vec2u(uniforms.dropoutKey0, uniforms.dropoutKey1)";
 
-/** `randomWgsl`, and `fn dropout_factor(word: u32) -> f32`: 0 for a share of the words, for the others what makes up for it. */
+/** `randomWgsl`, and `dropout_factor(word)`: 0 for a share of the words, for the others what makes up for it. */
 export const dropoutWgsl: string = `${randomWgsl}
 
-fn dropout_factor(word: u32) -> f32 { return select(0.0, uniforms.kept, (word >> 8u) >= uniforms.limit); }`;
+fn dropout_factor(word: u32) -> f32 {
+  return select(0.0, uniforms.dropoutKept, (word >> 8u) >= uniforms.dropoutLimit);
+}`;
 
 /** What those uniforms hold for a rate and the address of the numbers. */
 export function dropoutValues(
   rate: number,
   address: RandomAddress,
 ): Record<keyof typeof dropoutUniforms, number> {
-  const [key0, key1] = randomStream(address).key;
+  const [dropoutKey0, dropoutKey1] = randomStream(address).key;
   // A number is the upper 24 bits of a word over 2^24, so the comparison is one of integers.
-  return { key0, key1, limit: Math.ceil(rate * 2 ** 24), kept: 1 / (1 - rate) };
+  const dropoutLimit = Math.ceil(rate * 2 ** 24);
+  return { dropoutKey0, dropoutKey1, dropoutLimit, dropoutKept: 1 / (1 - rate) };
 }
