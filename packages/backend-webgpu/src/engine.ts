@@ -38,7 +38,9 @@ export function engine(): Engine {
 }
 
 /** A tensor's data with a buffer on the device. */
-export function onDevice({ dataId }: Pick<TensorInfo, "dataId">): EngineData & { readonly resource: GpuBuffer } {
+export function onDevice({
+  dataId,
+}: Pick<TensorInfo, "dataId">): EngineData & { readonly resource: GpuBuffer } {
   const { tensorMap } = engine();
   const data = tensorMap.get(dataId);
   engine().uploadToGPU(dataId);
