@@ -158,7 +158,7 @@ function weighted(name: ArrayName, chunks: number): string {
     }`;
 }
 
-/** Goes through a lane's pairs: `body` knows `i`, `j`, `is_pair`, and the `row` and `key` of the pair in the call. */
+/** Goes through a lane's pairs: `body` knows `i`, `j`, `is_pair`, and the pair's `query_row` and `key`. */
 function eachPair(own: "queries" | "keys", body: string): string {
   const [query, key] = own === "queries" ? ["mine", "others"] : ["others", "mine"];
   const [queries, keys] = own === "queries" ? ["own", "other"] : ["other", "own"];
@@ -211,19 +211,14 @@ function eachProbability(own: "queries" | "keys", body: string): string {
 const slopeOfScore = "let slope = p * (d[i][j] * kept(query_row, key) - of_row.z);";
 
 /** Scores to what dq, dk and dv add up; a derivative may be anything where the probability is 0. */
-const gradientWeights = {
-  dq: eachProbability(
-    "queries",
-    `${slopeOfScore}
-          if (p > 0.0) { s[i][j] = uniforms.scale * unmodified(raw, slope, query_row, key); }`,
-  ),
-  dk: eachProbability(
-    "keys",
-    `${slopeOfScore}
-          if (p > 0.0) { s[i][j] = uniforms.scale * unmodified(raw, slope, query_row, key); }`,
-  ),
-  dv: eachProbability("keys", "s[i][j] = p * kept(query_row, key);"),
-} as const;
+function backwardWeights(pass: Pass): string {
+  const weight =
+    pass === "dv"
+      ? "s[i][j] = p * kept(query_row, key);"
+      : `${slopeOfScore}
+          if (p > 0.0) { s[i][j] = uniforms.scale * unmodified(raw, slope, query_row, key); }`;
+  return eachProbability(passes[pass].own, weight);
+}
 
 /** Adds the gradients of what a tile's pairs look up by function n, each row's by one lane: one after the other. */
 const addLookups = (n: number): string => `
@@ -288,7 +283,7 @@ function summing(variant: PassVariant, sums: ArrayName): PassCode {
     return {
       functions,
       begin,
-      tile: `${gradientWeights[pass as keyof typeof gradientWeights]}${weighted(sums, chunks)}`,
+      tile: `${backwardWeights(pass)}${weighted(sums, chunks)}`,
       end,
     };
   return {
@@ -300,7 +295,7 @@ function summing(variant: PassVariant, sums: ArrayName): PassCode {
     keepsStats
       ? `if (uniforms.resumes != 0) { ${eachRow(`let before = stats[at];
       most[i] = before.x;
-      let sum = select(0.0, 1.0 / before.y, before.y > 0.0);
+      let sum = select(0.0, 1.0 / max(before.y, 1e-30), before.y > 0.0);
       // One lane has all of it: the lanes' parts are added up in the end.
       total[i] = select(0.0, sum, column == 0);
       for (var chunk = 0u; chunk < ${chunks}; chunk++) { sums[chunk][i] *= sum; }`)} }`
@@ -311,7 +306,8 @@ function summing(variant: PassVariant, sums: ArrayName): PassCode {
   workgroupBarrier();
   total = vec4f();
   for (var i = 0u; i < ${SIDE}; i++) { total += tops[row * ${SIDE} + i]; }
-  let factors = select(vec4f(), 1.0 / total, total > vec4f());
+  // Where a row sees a key, its greatest score alone gives 1.
+  let factors = select(vec4f(), 1.0 / max(total, vec4f(1.0)), total > vec4f());
   ${eachRow(`for (var chunk = 0u; chunk < ${chunks}; chunk++) { sums[chunk][i] *= factors[i]; }
     ${keepsStats ? "if (column == 0) { stats[at] = vec2f(most[i], factors[i]); }" : ""}`)}
   ${end}`,

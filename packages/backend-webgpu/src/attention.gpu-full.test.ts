@@ -4,7 +4,8 @@ import { describe } from "vitest";
 import { attentionWebGpu } from "./attention.ts";
 
 /** Those that attention.gpu.test.ts leaves out. */
-const isSlow = (name: string): boolean => /^random|widest|many tiles|keys in steps|bias by/.test(name);
+const isSlow = (name: string): boolean =>
+  /^random|widest|many tiles|keys in steps|bias by|soft cap|"length":3|"both"/.test(name);
 
 describe("attention on webgpu, large and varied", () => {
   useBackend("webgpu");

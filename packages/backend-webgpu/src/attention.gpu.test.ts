@@ -19,7 +19,8 @@ import { attentionWebGpu } from "./attention.ts";
 import { planOf } from "./attention-plan.ts";
 
 /** Every shader costs a good part of a second in software: those of more modifiers and sizes are in the slow job. */
-const isQuick = (name: string): boolean => !/^random|widest|many tiles|keys in steps|bias by/.test(name);
+const isQuick = (name: string): boolean =>
+  !/^random|widest|many tiles|keys in steps|bias by|soft cap|"length":3|"both"/.test(name);
 
 const draw = (path: string, shape: [number, number, number, number]): tf.Tensor4D =>
   tf.tensor4d(randomStream({ seed: 2, path }).normals(shape.reduce((a, b) => a * b)), shape);
