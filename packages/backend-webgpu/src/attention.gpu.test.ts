@@ -98,7 +98,7 @@ describe("attention on webgpu", () => {
     tf.dispose([all, ...Object.values(wide)]);
   });
 
-  it("compiles nothing for a step of decoding whose pattern has another table at each length", () => {
+  it("compiles nothing for a step of decoding whose pattern has a larger table than the last one", () => {
     const pattern = bigBird({ block: 4, window: 1, global: 1, random: 1, seed: 1, direction: "past" });
     const step = (keys: number): void =>
       tf.tidy(() => {
@@ -107,7 +107,7 @@ describe("attention on webgpu", () => {
       });
     step(40);
     const compiled = vi.spyOn(engine().device, "createComputePipeline");
-    for (let keys = 41; keys < 60; keys++) step(keys);
+    for (const keys of [41, 64, 65, 129]) step(keys);
     expect(compiled).not.toHaveBeenCalled();
     vi.restoreAllMocks();
   });
