@@ -5,8 +5,8 @@
 import type { ModifierCode } from "./attention-modifiers.ts";
 import { TILE } from "./attention-masks.ts";
 import { ENTRY } from "./attention-plan.ts";
-import { baseOf, entryOf, loadWgsl, NEVER, sharedWgsl, storeWgsl, uniformsOf } from "./attention-tiles.ts";
-import type { PassBuffer, PassUniform } from "./attention-tiles.ts";
+import { baseOf, entryOf, loadWgsl, NEVER, sharedWgsl, storeWgsl, uniformsOf } from "./attention-wgsl.ts";
+import type { PassBuffer, PassUniform } from "./attention-wgsl.ts";
 import { program, programs } from "./program.ts";
 import type { Program } from "./program.ts";
 
@@ -101,7 +101,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       ? `if (uniforms.resumes != 0) {
     let before = stats[at];
     most = before.x;
-    let total_before = select(0.0, 1.0 / before.y, before.y > 0.0);
+    let total_before = select(0.0, 1.0 / max(before.y, 1e-30), before.y > 0.0);
     if (lane == 0) { total = total_before; }
     if (step == 0) { sum = total_before * load_result(o_begin, uniforms.valueWidth, column); }
   }`
@@ -143,7 +143,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     workgroupBarrier();
   }
   sums[lane] = sum;${join("total", (a, b) => `${a} + ${b}`)}
-  let factor = select(0.0, 1.0 / joined, joined > 0.0);
+  let factor = select(0.0, 1.0 / max(joined, 1.0), joined > 0.0);
   if (step > 0) { return; }
   for (var i = 1u; i < steps; i++) { sum += sums[i * columns + lane]; }
   store_result(o_begin, uniforms.valueWidth, column, factor * sum);

@@ -1,17 +1,28 @@
 /**
  * The passes of attention over the tiles of a plan, https://arxiv.org/abs/2205.14135: forward, and the gradients of q,
- * k, v and what modifiers look up, for which the probabilities of a tile are made again. A group has a range of queries (or of keys, for dk and
- * dv) of one head as its own, and goes through the tiles that it has with the other side's ranges.
+ * k, v and what modifiers look up, for which the probabilities of a tile are made again. A group has a range of queries
+ * (or of keys, for dk and dv) of one head as its own, and goes through the tiles that it has with the other side's.
  *
- * The tile's 32 x 32 scores are 4 x 4 to a lane: rows i are its own positions (row + 8 i), columns j those of the other
- * side (column + 8 j). A column of a `mat4x4f` is a row's vector, so that products of matrices do 64 steps at once.
+ * Of a tile's 32 x 32 scores a lane has 4 x 4, as a matrix: its columns i are rows of the group's own (row + 8 i), their
+ * entries j those of the other side (column + 8 j).
  */
 import { TILE } from "./attention-masks.ts";
-import { ENTRY, NO_MASK } from "./attention-plan.ts";
 import type { ModifierCode } from "./attention-modifiers.ts";
+import { ENTRY } from "./attention-plan.ts";
+import {
+  baseOf,
+  entryOf,
+  loadWgsl,
+  NEVER,
+  place,
+  sharedWgsl,
+  stages,
+  storeWgsl,
+  uniformsOf,
+} from "./attention-wgsl.ts";
+import type { PassBuffer, PassUniform } from "./attention-wgsl.ts";
 import { program, programs } from "./program.ts";
 import type { Program } from "./program.ts";
-import { dropoutKey, dropoutUniforms, dropoutWgsl } from "./random.ts";
 
 /** What a pass gives: the output, or the gradient of an input; of a table that a modifier looks up, that of each query. */
 export type Pass = "o" | "dq" | "dk" | "dv" | "dtable";
@@ -67,52 +78,6 @@ const passes: Readonly<Record<Pass, PassParts>> = {
   dtable: { own: "queries", score: ["q", "k"], slope: ["dy", "v"] },
 };
 
-/** Below every score, and finite. */
-export const NEVER = "-1e30";
-
-/** Arguments of emitted functions behind the score, for a `row` of the call and a `key`. */
-const place =
-  "offset_at + i32(row), i32(key), i32(row), i32(head_at), offset_at + i32(uniforms.queries), i32(uniforms.keys)";
-
-/** Scores after each of the first `count` modifiers, as `s0` to `s<count>`; each within bounds, as in the reference. */
-function stages(count: number): string {
-  return Array.from(
-    { length: count },
-    (_, n) => `  let s${n + 1} = clamp(modify_${n}(s${n}, ${place}), -1e29, 1e29);\n`,
-  ).join("");
-}
-
-/** Ranges, modifiers and dropout: what all programs of attention have. */
-export function sharedWgsl(modifiers: ModifierCode, dropout: boolean): string {
-  const { count, wgsl } = modifiers;
-  return `
-struct Range { start: u32, step: u32, count: u32 }
-fn range_at(at: u32) -> Range { return Range(plan[at], plan[at + 1], plan[at + 2]); }
-
-// The batch row and head at hand, its first query's position, and the number of its first row in q.
-var<private> batch_at: u32;
-var<private> head_at: u32;
-var<private> offset_at: i32;
-var<private> row_at: u32;
-
-fn is_allowed(mask: u32, query: u32, key: u32) -> bool {
-  if (mask == ${NO_MASK}u) { return true; }
-  return ((plan[uniforms.masks + mask * ${TILE} + query] >> key) & 1u) == 1u;
-}
-${wgsl}
-fn modified(s0: f32, row: u32, key: u32) -> f32 {
-${stages(count)}  return s${count};
-}
-${
-  dropout
-    ? `${dropoutWgsl}
-fn kept(row: u32, key: u32) -> f32 {
-  return dropout_factor(random_word(${dropoutKey}, random_number(row_at + row, uniforms.keys, key)));
-}`
-    : "fn kept(row: u32, key: u32) -> f32 { return 1.0; }"
-}`;
-}
-
 /** From the gradient of a modified score to that of what modifier `to` gave, -1 being the score before all of them. */
 function slopes(count: number, to: number): string {
   const back = Array.from(
@@ -139,29 +104,6 @@ ${stages(modifier)}  return modifyLookupIndex${n}_${modifier}(s${modifier}, ${pl
 fn lookup_slope${n}(s0: f32, upstream: f32, row: u32, key: u32) -> f32 {
 ${slopes(count, modifier)}  return slope * clamp(modifyLookupDerivative${n}_${modifier}(s${modifier}, ${place}), -3e38, 3e38);
 }`;
-
-/** Four columns of the row that begins at a value, zeros behind the last. */
-export function loadWgsl(name: string, vectors: boolean): string {
-  const scalars = `var value = vec4f();
-  for (var i = 0u; i < min(width - column, 4u); i++) { value[i] = ${name}[at + i]; }
-  return value;`;
-  return `
-fn load_${name}(begin: u32, width: u32, column: u32) -> vec4f {
-  if (column >= width) { return vec4f(); }
-  let at = begin + column;
-  ${vectors ? `return ${name}[at / 4];` : scalars}
-}`;
-}
-
-export function storeWgsl(name: string, vectors: boolean): string {
-  const scalars = `for (var i = 0u; i < min(width - column, 4u); i++) { ${name}[at + i] = value[i]; }`;
-  return `
-fn store_${name}(begin: u32, width: u32, column: u32, value: vec4f) {
-  if (column >= width) { return; }
-  let at = begin + column;
-  ${vectors ? `${name}[at / 4] = value;` : scalars}
-}`;
-}
 
 /** Four columns of row `i` of a range, zeros behind its last row. */
 function rowsWgsl(name: ArrayName, vectors: boolean): string {
@@ -217,7 +159,7 @@ function weighted(name: ArrayName, chunks: number): string {
     }`;
 }
 
-/** Goes through a lane's pairs: `body` knows `i`, `j`, `is_pair`, and the `row` and `key` of the pair in the call. */
+/** Goes through a lane's pairs: `body` knows `i`, `j`, `is_pair`, and the pair's `query_row` and `key`. */
 function eachPair(own: "queries" | "keys", body: string): string {
   const [query, key] = own === "queries" ? ["mine", "others"] : ["others", "mine"];
   const [queries, keys] = own === "queries" ? ["own", "other"] : ["other", "own"];
@@ -270,19 +212,14 @@ function eachProbability(own: "queries" | "keys", body: string): string {
 const slopeOfScore = "let slope = p * (d[i][j] * kept(query_row, key) - of_row.z);";
 
 /** Scores to what dq, dk and dv add up; a derivative may be anything where the probability is 0. */
-const gradientWeights = {
-  dq: eachProbability(
-    "queries",
-    `${slopeOfScore}
-          if (p > 0.0) { s[i][j] = uniforms.scale * unmodified(raw, slope, query_row, key); }`,
-  ),
-  dk: eachProbability(
-    "keys",
-    `${slopeOfScore}
-          if (p > 0.0) { s[i][j] = uniforms.scale * unmodified(raw, slope, query_row, key); }`,
-  ),
-  dv: eachProbability("keys", "s[i][j] = p * kept(query_row, key);"),
-} as const;
+function backwardWeights(pass: Pass): string {
+  const weight =
+    pass === "dv"
+      ? "s[i][j] = p * kept(query_row, key);"
+      : `${slopeOfScore}
+          if (p > 0.0) { s[i][j] = uniforms.scale * unmodified(raw, slope, query_row, key); }`;
+  return eachProbability(passes[pass].own, weight);
+}
 
 /** Adds the gradients of what a tile's pairs look up by function n, each row's by one lane: one after the other. */
 const addLookups = (n: number): string => `
@@ -349,7 +286,7 @@ function summing(variant: PassVariant, sums: ArrayName): PassCode {
     return {
       functions,
       begin,
-      tile: `${gradientWeights[pass as keyof typeof gradientWeights]}${weighted(sums, chunks)}`,
+      tile: `${backwardWeights(pass)}${weighted(sums, chunks)}`,
       end,
     };
   return {
@@ -361,7 +298,7 @@ function summing(variant: PassVariant, sums: ArrayName): PassCode {
     keepsStats
       ? `if (uniforms.resumes != 0) { ${eachRow(`let before = stats[at];
       most[i] = before.x;
-      let sum = select(0.0, 1.0 / before.y, before.y > 0.0);
+      let sum = select(0.0, 1.0 / max(before.y, 1e-30), before.y > 0.0);
       // One lane has all of it: the lanes' parts are added up in the end.
       total[i] = select(0.0, sum, column == 0);
       for (var chunk = 0u; chunk < ${chunks}; chunk++) { sums[chunk][i] *= sum; }`)} }`
@@ -372,7 +309,8 @@ function summing(variant: PassVariant, sums: ArrayName): PassCode {
   workgroupBarrier();
   total = vec4f();
   for (var i = 0u; i < ${SIDE}; i++) { total += tops[row * ${SIDE} + i]; }
-  let factors = select(vec4f(), 1.0 / total, total > vec4f());
+  // Where a row sees a key, its greatest score alone gives 1.
+  let factors = select(vec4f(), 1.0 / max(total, vec4f(1.0)), total > vec4f());
   ${eachRow(`for (var chunk = 0u; chunk < ${chunks}; chunk++) { sums[chunk][i] *= factors[i]; }
     ${keepsStats ? "if (column == 0) { stats[at] = vec2f(most[i], factors[i]); }" : ""}`)}
   ${end}`,
@@ -397,9 +335,6 @@ function passCode(variant: PassVariant): PassCode {
     end: "",
   };
 }
-
-/** Buffers of every program of attention. */
-export type PassBuffer = ArrayName | "rows" | "plan" | "values" | "result" | "stats";
 
 /** A pass's buffers. */
 function buffersOf({ pass, keepsStats, modifiers, vectors }: PassVariant) {
@@ -481,59 +416,3 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 }`,
   });
 });
-
-/** In WGSL, the first value of a head of q, k, v or o, which may lie side by side in rows. */
-export const baseOf = (name: "q" | "k" | "v" | "o", batch: string, head: string): string =>
-  `uniforms.${name}Begin + ${batch} * uniforms.${name}Batch + ${head} * uniforms.${name}Head`;
-
-/** In WGSL, the address of a head's entry in the plan. */
-export const entryOf = (batch: string, head: string): string =>
-  `((${batch} * uniforms.planBatch + ${head} * uniforms.planHead) * uniforms.parts + uniforms.part) * ${ENTRY.words}`;
-
-/** Numbers of every program of attention. */
-const passUniforms = {
-  width: "u32",
-  valueWidth: "u32",
-  queries: "u32",
-  keys: "u32",
-  capacity: "u32",
-  heads: "u32",
-  keyHeads: "u32",
-  groupSize: "u32",
-  headStep: "u32",
-  firstHead: "u32",
-  members: "u32",
-  planBatch: "u32",
-  planHead: "u32",
-  masks: "u32",
-  parts: "u32",
-  part: "u32",
-  resumes: "u32",
-  scale: "f32",
-  /** Of a row of the result. */
-  length: "u32",
-  // Where heads lie: the first value, and how many it is from one batch row, head and row to the next.
-  qBegin: "u32",
-  qBatch: "u32",
-  qHead: "u32",
-  qRow: "u32",
-  kBegin: "u32",
-  kBatch: "u32",
-  kHead: "u32",
-  kRow: "u32",
-  vBegin: "u32",
-  vBatch: "u32",
-  vHead: "u32",
-  vRow: "u32",
-  oBegin: "u32",
-  oBatch: "u32",
-  oHead: "u32",
-  oRow: "u32",
-} as const;
-
-export type PassUniform = keyof typeof passUniforms;
-
-/** The same with those that modifiers and dropout read. */
-export function uniformsOf(modifiers: ModifierCode, dropout: boolean): typeof passUniforms {
-  return { ...passUniforms, ...(dropout && dropoutUniforms), ...modifiers.uniforms };
-}
