@@ -78,7 +78,7 @@ function move(way: keyof typeof codes, x: Tensor, heads: Heads, shape: readonly 
 }
 
 /** Heads that stay in their rows until somebody wants them apart. */
-export function leave(x: Tensor, heads: Heads, shape: readonly number[]): Tensor {
+function leave(x: Tensor, heads: Heads, shape: readonly number[]): Tensor {
   if (areAsTheyLie(x, heads, shape)) return tf.reshape(x, [...shape]);
   return headsInPlace(x, heads, shape, (rows, apart) => copy("split", rows, heads, apart));
 }
