@@ -1,4 +1,4 @@
-import { crossEntropyOperation, kernel } from "@heddle/core";
+import { crossEntropyOperation, crossEntropyWeight, kernel } from "@heddle/core";
 import type { CrossEntropyCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
@@ -13,12 +13,6 @@ function placeLabels({ labels, ignoreIndex = -100 }: CrossEntropyCall): Tensor {
     labels.map((label) => (label === ignoreIndex ? IGNORED : label)),
     "int32",
   );
-}
-
-/** What each row that counts has in the result. */
-function weightOf({ labels, ignoreIndex = -100, reduction = "mean" }: CrossEntropyCall): number {
-  if (reduction === "sum") return 1;
-  return 1 / labels.reduce((count, label) => count + (label === ignoreIndex ? 0 : 1), 0);
 }
 
 /** The loss of all rows: their logarithms are taken here, in double precision. */
@@ -41,7 +35,7 @@ function lossOf(
     const target = perMean ? picked * (1 - labelSmoothing) + perMean[row]! * labelSmoothing : picked;
     loss += Math.log(sum) - target;
   }
-  return loss * weightOf(call);
+  return loss * crossEntropyWeight(call);
 }
 
 /** Two numbers a row are kept of the softmax; the gradient makes it again, in the place where it is wanted. */
@@ -77,7 +71,7 @@ export const crossEntropyWasm: Kernel<CrossEntropyCall> = kernel(crossEntropyOpe
         ...[logits, placed, statistics, dy, dx].map(address),
         labels.length,
         logits.shape.at(-1)!,
-        float(weightOf(call)),
+        float(crossEntropyWeight(call)),
         float(labelSmoothing),
       ]);
       return dx;

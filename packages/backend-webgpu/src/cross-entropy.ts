@@ -1,4 +1,4 @@
-import { crossEntropyOperation, kernel } from "@heddle/core";
+import { crossEntropyOperation, crossEntropyWeight, kernel } from "@heddle/core";
 import type { CrossEntropyCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
@@ -135,12 +135,6 @@ function placeLabels({ labels, ignoreIndex = -100 }: CrossEntropyCall): Tensor {
   );
 }
 
-/** What each row that counts has in the result. */
-function weightOf({ labels, ignoreIndex = -100, reduction = "mean" }: CrossEntropyCall): number {
-  if (reduction === "sum") return 1;
-  return 1 / labels.reduce((count, label) => count + (label === ignoreIndex ? 0 : 1), 0);
-}
-
 /** Two numbers a row are kept of the softmax; the gradient makes it again, in the place where it is wanted. */
 export const crossEntropyWebGpu: Kernel<CrossEntropyCall> = kernel(crossEntropyOperation, {
   name: "crossEntropy.f32.webgpu.rows",
@@ -163,7 +157,7 @@ export const crossEntropyWebGpu: Kernel<CrossEntropyCall> = kernel(crossEntropyO
       });
     run(lossProgram, {
       buffers: { losses, loss },
-      uniforms: { rows, weight: weightOf(call) },
+      uniforms: { rows, weight: crossEntropyWeight(call) },
       groups: [1],
     });
     return { output: loss, saved: [statistics, labels] };
@@ -172,7 +166,7 @@ export const crossEntropyWebGpu: Kernel<CrossEntropyCall> = kernel(crossEntropyO
     logits: () => {
       const { logits, labelSmoothing: smoothing = 0 } = call;
       const classes = logits.shape.at(-1)!;
-      const weight = weightOf(call);
+      const weight = crossEntropyWeight(call);
       const [statistics, labels] = saved as [Tensor, Tensor];
       const dx = output(logits.shape);
       for (const part of rowParts(labels.size, classes)) {

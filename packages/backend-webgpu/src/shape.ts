@@ -1,28 +1,10 @@
-import { kernel, sliceOperation, transposeOperation } from "@heddle/core";
+import { kernel, sliceOperation, swapOf, transposeOperation } from "@heddle/core";
 import type { Kernel, SliceCall, TransposeCall } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { merge, split } from "./heads.ts";
 import type { Heads } from "./heads-in-place.ts";
 import { flatGroup, flatGroups, output, program, run } from "./program.ts";
-
-/** x as [batch, rows, columns, width], whose rows and columns change places. */
-type Swap = readonly [batch: number, rows: number, columns: number, width: number];
-
-/** An order of dimensions as a swap of two that lie together, each of them a run of dimensions; undefined if it is none. */
-function swapOf(shape: readonly number[], order: readonly number[]): Swap | undefined {
-  const moved = order.filter((from, to) => from !== to);
-  const begin = Math.min(...moved, shape.length);
-  const end = Math.max(...moved, begin - 1) + 1;
-  const middle = order[begin] ?? begin;
-  const isSwap = order
-    .slice(begin, end)
-    .every((from, i) => from === begin + ((middle - begin + i) % (end - begin)));
-  const lengthOf = (from: number, to: number): number => tf.util.sizeFromShape(shape.slice(from, to));
-  return isSwap
-    ? [lengthOf(0, begin), lengthOf(begin, middle), lengthOf(middle, end), lengthOf(end, shape.length)]
-    : undefined;
-}
 
 /** Lanes of a group that lie beside and below each other; each turns a square of 4 values by 4. */
 const SIDE = 8;

@@ -19,10 +19,16 @@ export interface CrossEntropyCall {
   readonly reduction?: "mean" | "sum";
 }
 
+/** What each row that is not ignored counts in the result. */
+export function crossEntropyWeight({ labels, ignoreIndex = -100, reduction }: CrossEntropyCall): number {
+  if (reduction === "sum") return 1;
+  return 1 / labels.reduce((count, label) => count + (label === ignoreIndex ? 0 : 1), 0);
+}
+
 /** What each row counts in the result: 0 for those ignored. */
-function rowWeights({ labels, ignoreIndex = -100, reduction = "mean" }: CrossEntropyCall): Float32Array {
-  const counted = labels.reduce((count, label) => count + (label === ignoreIndex ? 0 : 1), 0);
-  const weight = reduction === "mean" ? 1 / counted : 1;
+function rowWeights(call: CrossEntropyCall): Float32Array {
+  const { labels, ignoreIndex = -100 } = call;
+  const weight = crossEntropyWeight(call);
   return Float32Array.from(labels, (label) => (label === ignoreIndex ? 0 : weight));
 }
 

@@ -38,6 +38,24 @@ export interface TransposeCall {
   readonly order: readonly number[];
 }
 
+/** x of `transpose` as [batch, rows, columns, width], whose rows and columns change places: for kernels. */
+export type Swap = readonly [batch: number, rows: number, columns: number, width: number];
+
+/** An order of dimensions as a swap of two that lie together, each of them a run of dimensions; undefined if it is none. */
+export function swapOf(shape: readonly number[], order: readonly number[]): Swap | undefined {
+  const moved = order.filter((from, to) => from !== to);
+  const begin = Math.min(...moved, shape.length);
+  const end = Math.max(...moved, begin - 1) + 1;
+  const middle = order[begin] ?? begin;
+  const isSwap = order
+    .slice(begin, end)
+    .every((from, i) => from === begin + ((middle - begin + i) % (end - begin)));
+  const lengthOf = (from: number, to: number): number => tf.util.sizeFromShape(shape.slice(from, to));
+  return isSwap
+    ? [lengthOf(0, begin), lengthOf(begin, middle), lengthOf(middle, end), lengthOf(end, shape.length)]
+    : undefined;
+}
+
 /** The operation behind `transpose`. */
 export const transposeOperation: Operation<TransposeCall> = defineOperation<TransposeCall>({
   name: "transpose",
