@@ -40,4 +40,22 @@ describe("chooseToken on webgpu", () => {
     for (const id of [1, 2, 3]) expect(counts[id]! / rows).toBeCloseTo((id + 1) / 9, 1);
     tf.dispose([logits, ids]);
   });
+
+  it("draws from a long tail of small chances, each lost beside the greatest", async () => {
+    const vocabulary = 50_257;
+    const places = [0.9993, 0.9995, 0.99985, 0.99999];
+    const row = Float32Array.from({ length: vocabulary }, (_, id) => (id === 3 ? 18 : 0));
+    const logits = tf.tensor2d(
+      places.flatMap(() => [...row]),
+      [places.length, vocabulary],
+    );
+    const ids = chooseToken({ logits, draw: { temperature: 1, places } });
+    const peak = Math.exp(18);
+    for (const [i, id] of (await ids.data()).entries()) {
+      const expected = places[i]! * (peak + vocabulary - 1) - peak;
+      // Places are 32-bit numbers, a step of which is a few ids.
+      expect(Math.abs(id - expected)).toBeLessThan(1000);
+    }
+    tf.dispose([logits, ids]);
+  });
 });

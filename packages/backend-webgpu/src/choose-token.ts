@@ -77,10 +77,12 @@ const drawing = (among: boolean): string => `
     other++;
   }
   // Where rounding makes a place near 1 the whole, the last that can be chosen.
-  var chosen = last;
+  var chosen = select(last, lasts[other], sums[other] > 0.0);
+  // Added up as the share was, so that its sum is reached: added to those before, what is small would be lost.
+  var inside = 0.0;
   for (var id = other * share; id < min((other + 1) * share, uniforms.idsBelow); id++) {
-    before += chance(row, id, greatest, least);
-    if (before > target_sum) {
+    inside += chance(row, id, greatest, least);
+    if (before + inside > target_sum) {
       chosen = id;
       break;
     }

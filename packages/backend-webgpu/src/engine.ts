@@ -4,8 +4,10 @@ import type { DataType, TensorInfo } from "@tensorflow/tfjs-core";
 import type { CommandEncoder, ComputeDevice, ComputePass, GpuBuffer } from "./gpu.ts";
 
 /** A tensor's data: on the device once it was uploaded or computed there. */
-interface EngineData {
+export interface EngineData {
   readonly resource?: GpuBuffer;
+  /** How many programs wrote to it. */
+  writes?: number;
   /** As they were read; `null` when they have to be read again. */
   values: unknown;
 }
@@ -31,9 +33,22 @@ export interface Engine {
   submitQueue(): void;
 }
 
+let chosen: Engine | undefined;
+
 /** That of the active backend, which has to be `webgpu`. */
 export function engine(): Engine {
-  return tf.backend() as unknown as Engine;
+  return chosen ?? (tf.backend() as unknown as Engine);
+}
+
+/** Runs `f` with an engine, whatever backend is active. */
+export function withEngine(own: Engine, f: () => void): void {
+  const before = chosen;
+  chosen = own;
+  try {
+    f();
+  } finally {
+    chosen = before;
+  }
 }
 
 /** A tensor's data with a buffer on the device. */

@@ -1,6 +1,6 @@
 import { attention, causal, mergeHeads, splitHeads } from "@heddle/attention";
-import { largestDifference, useBackend } from "@heddle/conformance";
-import { activeBackend, differentiate, randomStream } from "@heddle/core";
+import { backendStarter, largestDifference, useBackend } from "@heddle/conformance";
+import { activeBackend, differentiate, randomStream, startBackend } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
@@ -100,4 +100,28 @@ describe("heads in place", () => {
     });
     expect(activeBackend()!.memory()).toEqual(before);
   });
+
+  it("are copied while another backend is active, and given to others by dataToGPU", async () => {
+    const x = tf.tensor3d(
+      Array.from({ length: 12 }, (_, i) => i),
+      [1, 3, 4],
+    );
+    const [heads, others] = [splitHeads({ x, heads: 2 }), splitHeads({ x, heads: 2, headWidth: 1 })];
+    const other = await startBackend(await backendStarter("cpu"));
+    expect([...(await heads.data())]).toEqual([0, 1, 4, 5, 8, 9, 2, 3, 6, 7, 10, 11]);
+    await other.dispose();
+    const onDevice = others.dataToGPU();
+    expect([...(await onDevice.tensorRef.data())]).toEqual([0, 4, 8, 1, 5, 9]);
+    tf.dispose([x, heads, others, onDevice.tensorRef]);
+  });
+});
+
+it("heads in place that outlive their backend hold nothing", async () => {
+  const backend = await startBackend(await backendStarter("webgpu"));
+  const before = backend.memory();
+  const x = tf.ones([1, 3, 8]);
+  const heads = splitHeads({ x, heads: 2 });
+  await backend.dispose();
+  tf.dispose([x, heads]);
+  expect(backend.memory()).toEqual(before);
 });

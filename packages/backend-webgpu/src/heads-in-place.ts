@@ -24,7 +24,7 @@ interface InPlace {
   copy(rows: Tensor, apart: Values): void;
 }
 
-const inPlace = new WeakMap<object, InPlace>();
+const inPlace = new Map<object, InPlace>();
 
 /** Heads of rows, in place. @param copy Fills a tensor of the heads with what is in the rows. */
 export function headsInPlace(
@@ -59,7 +59,12 @@ export function takeApart(dataId: object): (() => void) | undefined {
   inPlace.delete(dataId);
   const { rows, shape, copy } = found;
   return () => {
-    copy(rows, { dataId, size: tf.util.sizeFromShape([...shape]) });
+    try {
+      copy(rows, { dataId, size: tf.util.sizeFromShape([...shape]) });
+    } catch (error) {
+      inPlace.set(dataId, found);
+      throw error;
+    }
     rows.dispose();
   };
 }
@@ -68,6 +73,11 @@ export function takeApart(dataId: object): (() => void) | undefined {
 export function dropInPlace(dataId: object): void {
   inPlace.get(dataId)?.rows.dispose();
   inPlace.delete(dataId);
+}
+
+/** For a backend that stops: its heads have no values any more. */
+export function dropAllInPlace(): void {
+  for (const dataId of inPlace.keys()) dropInPlace(dataId);
 }
 
 /** Values of heads, and how many values it is from one to the next of each dimension. */

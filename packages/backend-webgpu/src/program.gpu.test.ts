@@ -45,6 +45,16 @@ describe("programs", () => {
     tf.dispose([empty, y]);
   });
 
+  it("are not hidden by a read that was under way when they ran", async () => {
+    const y = output([2], "int32");
+    run(numbered, { buffers: { y }, uniforms: { first: 1 }, groups: [2] });
+    const reading = y.data();
+    run(numbered, { buffers: { y }, uniforms: { first: 7 }, groups: [2] });
+    expect([...(await reading)]).toEqual([1, 2]);
+    expect([...(await y.data())]).toEqual([7, 8]);
+    y.dispose();
+  });
+
   it("share buffers: that of a tensor freed before the submit is the next one's", async () => {
     const double = program({
       name: "double",

@@ -216,7 +216,10 @@ export function run<B extends string, U extends string>(
     if (count === 0) return { buffer: nothing };
     const data = onDevice(tensor);
     // What was read before is no longer so.
-    if (at >= firstWritten) data.values = null;
+    if (at >= firstWritten) {
+      data.values = null;
+      data.writes = (data.writes ?? 0) + 1;
+    }
     return { buffer: data.resource, offset: from * BYTES_PER_VALUE, size: count * BYTES_PER_VALUE };
   });
   resources.forEach(({ buffer }, at) => {

@@ -1,11 +1,11 @@
 import type { AnyKernel, BackendStarter, StartedBackend } from "@heddle/core";
 import { breathe, checkFields, checkKernels, checkOneOf, HeddleError, reject } from "@heddle/core";
-import * as tf from "@tensorflow/tfjs-core";
 import { findGpu } from "./dawn.ts";
 import { describeDevice, requestDevice } from "./device.ts";
 import { watchDevice } from "./device-errors.ts";
 import type { DeviceErrors } from "./device-errors.ts";
-import type { WebGpuAdapterInfo, WebGpuDevice } from "./gpu.ts";
+import { createEngine } from "./tfjs-engine.ts";
+import type { WebGpuDevice } from "./gpu.ts";
 import { activationWebGpu } from "./activation.ts";
 import { adamwWebGpu } from "./adamw.ts";
 import { attentionWebGpu } from "./attention.ts";
@@ -17,7 +17,7 @@ import { embeddingWebGpu } from "./embedding.ts";
 import { mergeHeadsWebGpu, splitHeadsWebGpu } from "./heads.ts";
 import { linearWebGpu, plain } from "./linear.ts";
 import { matmulWebGpu } from "./matmul.ts";
-import { dropInPlace, isInPlace, takeApart } from "./heads-in-place.ts";
+import { dropAllInPlace } from "./heads-in-place.ts";
 import { layerNormWebGpu, rmsNormWebGpu } from "./norms.ts";
 import { residualWebGpu } from "./residual.ts";
 import { rotaryWebGpu } from "./rotary.ts";
@@ -63,52 +63,13 @@ const own: readonly AnyKernel[] = [
   transposeWebGpu,
 ];
 
-/** More than a token takes in a model of 12 layers: a submit costs as much as many programs. */
-const PROGRAMS_OF_A_SUBMIT = 256;
-
-/** Makes tfjs's backend over a device, reading of values by `await tensor.data()` only, and not while an error is unseen. */
-async function createEngine(device: WebGpuDevice, info: WebGpuAdapterInfo | undefined, errors: DeviceErrors) {
-  const { WebGPUBackend } = await import("@tensorflow/tfjs-backend-webgpu");
-  // tfjs would compute small tensors on the CPU, and so hide what the device does with them.
-  tf.env().set("WEBGPU_CPU_FORWARD", false);
-  tf.env().set("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE", PROGRAMS_OF_A_SUBMIT);
-  class Engine extends WebGPUBackend {
-    override uploadToGPU(dataId: object): void {
-      const fill = takeApart(dataId);
-      super.uploadToGPU(dataId);
-      fill?.();
-    }
-    override disposeData(dataId: object, force?: boolean): boolean {
-      const isGone = super.disposeData(dataId, force);
-      if (isGone) dropInPlace(dataId);
-      return isGone;
-    }
-    override async read(dataId: object): ReturnType<InstanceType<typeof WebGPUBackend>["read"]> {
-      if (isInPlace(dataId)) this.uploadToGPU(dataId);
-      const values = await errors.unlessLost(super.read(dataId));
-      errors.check();
-      return values;
-    }
-    override readSync(dataId: object): ReturnType<InstanceType<typeof WebGPUBackend>["readSync"]> {
-      const { values, dtype } = this.tensorMap.get(dataId);
-      if (!values && dtype !== "string")
-        throw new HeddleError(
-          "unsupported",
-          "webgpu: values must be read by await tensor.data(), got dataSync()",
-        );
-      return super.readSync(dataId);
-    }
-  }
-  type Parameters = ConstructorParameters<typeof WebGPUBackend>;
-  return new Engine(device as Parameters[0], info as Parameters[1]);
-}
-
 async function start(options: WebGpuOptions): Promise<StartedBackend> {
   const { kernels = [], powerPreference = "high-performance", software } = options;
   const { gpu, release } = await findGpu();
   let device: WebGpuDevice | undefined;
   let errors: DeviceErrors | undefined;
   const stop = (): void => {
+    dropAllInPlace();
     errors?.stop();
     if (!options.device) device?.destroy();
     release();

@@ -237,11 +237,11 @@ async function register(
       reject(`${name}: recover`, "be called on the active backend", active?.name, "invalid-state");
     const { engine } = started;
     await started.stop?.();
+    retire(engine, "made again, since the device that held it was lost");
     // Where this fails the lost engine stays, and recover can be called again.
     const next = await starter.start();
     uninstall();
     tf.removeBackend(name);
-    retire(engine, "made again, since the device that held it was lost");
     const { tensorInfo } = tf.engine().state;
     loseValues(({ dataId }) => tensorInfo.get(dataId)?.backend === engine);
     started = next;
@@ -271,7 +271,13 @@ function retire(engine: KernelBackend, rule: string): void {
   const gone = (): never => {
     throw new HeddleError("invalid-state", `tensor: must be ${rule}`);
   };
-  engine.disposeData = () => true;
+  // Tensors that share memory are let go of one by one: tfjs forgets the memory's backend with the last.
+  const holders = new WeakMap<object, number>();
+  engine.disposeData = (dataId) => {
+    const left = (holders.get(dataId) ?? engine.refCount(dataId)) - 1;
+    holders.set(dataId, left);
+    return left <= 0;
+  };
   engine.readSync = gone;
   engine.read = async () => gone();
 }

@@ -202,6 +202,23 @@ describe("weights after a loss", () => {
     expect(asked.length).toBe(2);
   });
 
+  it("come back where they share memory with others", async () => {
+    const { starter, lose } = fragile();
+    const backend = await startBackend(starter);
+    const weights = createWeights({ seed: 1 });
+    const overlay = weights.overlay();
+    const first = weights.parameter("a", spec);
+    const shared = overlay.parameter("b", { ...spec, from: () => first.tensor() });
+    const values = read(first.tensor());
+    expect(shared.tensor().dataId).toBe(first.tensor().dataId);
+    lose();
+    await backend.recover();
+    expect(read(first.tensor())).toEqual(values);
+    expect(read(shared.tensor())).toEqual(values);
+    overlay.dispose();
+    weights.dispose();
+  });
+
   it("that were packed are packed again", async () => {
     const { starter, lose } = fragile();
     const backend = await startBackend(starter);

@@ -31,6 +31,13 @@ describe.each(["cpu", "wasm"] as const)("chooseToken on %s", (backend) => {
     tf.dispose([call.logits, ids]);
   });
 
+  it("takes the greatest at a temperature that is no number of 32 bits", async () => {
+    const logits = tf.tensor2d([0, 1, 5, 2], [1, 4]);
+    const ids = chooseToken({ logits, draw: { temperature: 1e-50, places: [0.7] } });
+    expect([...(await ids.data())]).toEqual([2]);
+    tf.dispose([logits, ids]);
+  });
+
   it("draws as often as the probabilities say", async () => {
     const rows = 4000;
     const logits = Float32Array.from({ length: rows * 4 }, (_, i) => Math.log([1, 2, 3, 4][i % 4]!));

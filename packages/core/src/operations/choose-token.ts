@@ -86,6 +86,11 @@ export const chooseTokenOperation: Operation<ChooseTokenCall> = defineOperation<
  * An id of each row, [B], int32, chosen where the logits are: a device need not give them away. -1 where a row's logits
  * are not all finite. As `greedyToken`, `keepTopK` and `sampleToken` of @heddle/generation do one after the other.
  */
-export function chooseToken(call: ChooseTokenCall): Tensor {
-  return run(chooseTokenOperation, call);
+export function chooseToken({ draw, ...call }: ChooseTokenCall): Tensor {
+  // What is less would be 0 on devices, which is no divisor; the greatest is chosen all the same.
+  const own = draw && {
+    ...draw,
+    temperature: draw.temperature > 0 ? Math.max(draw.temperature, 1e-30) : draw.temperature,
+  };
+  return run(chooseTokenOperation, { ...call, ...(own && { draw: own }) });
 }
