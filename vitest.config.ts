@@ -22,6 +22,8 @@ const test = {
 };
 const gpu = {
   ...test,
+  // A hook waits for what the device was given to do.
+  hookTimeout: 60_000,
   pool: "forks" as const,
   fileParallelism: false,
   globalSetup: ["./tools/software-gpu/global-setup.ts"],
@@ -56,6 +58,7 @@ export default defineConfig({
           include: ["{packages,apps,tools}/**/*.gpu-full.test.ts"],
           env: { HEDDLE_ZERO_WORKGROUPS: "1" },
           testTimeout: 300_000,
+          hookTimeout: 300_000,
         },
       },
       {
