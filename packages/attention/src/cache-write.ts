@@ -75,7 +75,7 @@ export function cacheWriteSpans({ buffer, rows, slots }: CacheWriteCall): CacheS
 export interface CacheWriteDefinition {
   readonly name: string;
   readonly backend: string;
-  /** Copies the spans from the memory of the rows to that of the buffer. */
+  /** Writes the rows into the buffer's memory, where `cacheWriteSpans` says. */
   write(call: CacheWriteCall): void;
 }
 

@@ -67,7 +67,6 @@ export interface ComputePass {
 /** Commands, before they are submitted. */
 export interface CommandEncoder {
   beginComputePass(): ComputePass;
-  copyBufferToBuffer(source: GpuBuffer, from: number, target: GpuBuffer, to: number, bytes: number): void;
 }
 
 /** A device, as far as programs are compiled and run on it. */

@@ -20,8 +20,6 @@ export interface ProgramParts<R extends string, W extends string, U extends stri
   readonly writes: Readonly<Record<W, Element | undefined>>;
   /** Numbers of a run, by name, in WGSL as `uniforms.name`; at least one. */
   readonly uniforms: Readonly<Record<U, Scalar>>;
-  /** Language features: `enable subgroups;`. @default none */
-  readonly enable?: readonly string[];
   /** Functions, and `@compute … fn main(…)`. */
   readonly code: string;
 }
@@ -46,7 +44,6 @@ export function program<R extends string, W extends string, U extends string>({
   reads,
   writes,
   uniforms,
-  enable = [],
   code,
 }: ProgramParts<R, W, U>): Program<R | W, U> {
   const entries = <K extends string, V>(record: Readonly<Record<K, V | undefined>>): [K, V][] =>
@@ -59,7 +56,6 @@ export function program<R extends string, W extends string, U extends string>({
   ];
   const fields = entries(uniforms);
   const lines = [
-    ...enable.map((feature) => `enable ${feature};`),
     ...arrays.map(
       ([array, type, access], at) =>
         `@group(0) @binding(${at}) var<storage, ${access}> ${array}: array<${type}>;`,
