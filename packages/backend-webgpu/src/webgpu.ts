@@ -15,8 +15,9 @@ import { crossEntropyWebGpu } from "./cross-entropy.ts";
 import { dropoutWebGpu } from "./dropout.ts";
 import { embeddingWebGpu } from "./embedding.ts";
 import { mergeHeadsWebGpu, splitHeadsWebGpu } from "./heads.ts";
-import { linearWebGpu, plain } from "./linear.ts";
+import { linearWebGpu } from "./linear.ts";
 import { matmulWebGpu } from "./matmul.ts";
+import { halves, plain } from "./matrix-forms.ts";
 import { dropAllInPlace } from "./heads-in-place.ts";
 import { layerNormWebGpu, rmsNormWebGpu } from "./norms.ts";
 import { residualWebGpu } from "./residual.ts";
@@ -92,6 +93,7 @@ async function start(options: WebGpuOptions): Promise<StartedBackend> {
       engine,
       kernels: [...kernels, ...own],
       packing: plain,
+      halves,
       description: describeDevice(device, made.info),
       checkErrors: () => watch.take(),
       get lost() {
