@@ -18,7 +18,7 @@ import {
   sharedWgsl,
   stages,
   storeWgsl,
-  uniformsOf,
+  passUniforms,
 } from "./attention-wgsl.ts";
 import type { PassBuffer, PassUniform } from "./attention-wgsl.ts";
 import { program, programs } from "./program.ts";
@@ -367,7 +367,7 @@ export const passProgram: (variant: PassVariant) => Program<PassBuffer, PassUnif
   return program({
     name: `attention.f32.${pass}.tile${TILE}x${TILE}.width${TILE * chunks}${vectors ? ".vec4" : ""}`,
     ...buffersOf(variant),
-    uniforms: uniformsOf(modifiers, dropout),
+    uniforms: passUniforms(modifiers, dropout),
     code: `
 ${sharedWgsl(modifiers, dropout)}
 ${[...used].map((name) => rowsWgsl(name, vectors)).join("\n")}
