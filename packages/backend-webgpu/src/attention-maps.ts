@@ -11,16 +11,8 @@ import { TILE } from "./attention-masks.ts";
 import type { ModifierCode } from "./attention-modifiers.ts";
 import { ENTRY } from "./attention-plan.ts";
 import { taskOf, valuesOf, whyNoTask } from "./attention-task.ts";
-import {
-  baseOf,
-  callUniforms,
-  entryOf,
-  joinWgsl,
-  loadWgsl,
-  NEVER,
-  sharedWgsl,
-  VECTORS,
-} from "./attention-wgsl.ts";
+import { callUniforms, entryOf, joinWgsl, loadWgsl, NEVER, sharedWgsl, VECTORS } from "./attention-wgsl.ts";
+import { headAt } from "./heads-in-place.ts";
 import { flatGroup, flatGroups, output, program, programs, rowParts, run } from "./program.ts";
 
 /** Lanes of a group: few, since short rows are the rule. */
@@ -104,8 +96,8 @@ fn main(
   batch_at = batch;
   head_at = head;
   offset_at = i32(plan[${entryOf("batch", "head", "0")} + ${ENTRY.queryOffset}]);
-  let q_begin = ${baseOf("q", "batch", "head")} + query_row * uniforms.qRow;
-  let k_base = ${baseOf("k", "batch", "head / uniforms.groupSize")};
+  let q_begin = ${headAt("q", "batch", "head")} + query_row * uniforms.qRow;
+  let k_base = ${headAt("k", "batch", "head / uniforms.groupSize")};
   for (var j = lane; 4 * j < uniforms.width; j += ${LANES}) {
     query[j] = uniforms.scale * load_q(q_begin, uniforms.width, 4 * j);
   }

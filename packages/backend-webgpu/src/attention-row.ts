@@ -6,7 +6,6 @@ import type { ModifierCode } from "./attention-modifiers.ts";
 import { TILE } from "./attention-masks.ts";
 import { ENTRY } from "./attention-plan.ts";
 import {
-  baseOf,
   entryOf,
   joinWgsl,
   loadWgsl,
@@ -17,6 +16,7 @@ import {
   VECTORS,
 } from "./attention-wgsl.ts";
 import type { PassBuffer, PassUniform } from "./attention-wgsl.ts";
+import { headAt } from "./heads-in-place.ts";
 import { program, programs } from "./program.ts";
 import type { Program } from "./program.ts";
 
@@ -76,10 +76,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   row_at = (group.z * uniforms.heads + group.y) * uniforms.queries;
   let at = (group.z * uniforms.heads + group.y) * uniforms.queries + query_row;
   let key_head = group.y / uniforms.groupSize;
-  let q_begin = ${baseOf("q", "group.z", "group.y")} + query_row * uniforms.qRow;
-  let k_base = ${baseOf("k", "group.z", "key_head")};
-  let v_base = ${baseOf("v", "group.z", "key_head")};
-  let o_begin = ${baseOf("o", "group.z", "group.y")} + query_row * uniforms.oRow;
+  let q_begin = ${headAt("q", "group.z", "group.y")} + query_row * uniforms.qRow;
+  let k_base = ${headAt("k", "group.z", "key_head")};
+  let v_base = ${headAt("v", "group.z", "key_head")};
+  let o_begin = ${headAt("o", "group.z", "group.y")} + query_row * uniforms.oRow;
   // Every lane has four columns of values, of one key in so many.
   let columns = (uniforms.valueWidth + 3) / 4;
   let steps = ${LANES} / columns;

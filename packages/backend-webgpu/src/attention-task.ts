@@ -5,9 +5,8 @@ import { modifierCode, modifierValues } from "./attention-modifiers.ts";
 import type { ModifierCode } from "./attention-modifiers.ts";
 import { planOf } from "./attention-plan.ts";
 import type { AttentionPlan } from "./attention-plan.ts";
-import type { CallUniform, PlaceUniform } from "./attention-wgsl.ts";
-import { placeOf } from "./heads-in-place.ts";
-import type { Place } from "./heads-in-place.ts";
+import type { CallUniform } from "./attention-wgsl.ts";
+import { areVectors, placeOf, placeUniforms } from "./heads-in-place.ts";
 import type { Values } from "./program.ts";
 
 /** The widest head: a lane keeps an eighth of 4 of its rows, and a query is held in a group's memory. */
@@ -38,20 +37,6 @@ interface TaskValues {
   readonly vectors: boolean;
   readonly buffers: Readonly<Record<"q" | "k" | "v" | "plan" | "values", Values | undefined>>;
   readonly uniforms: Readonly<Record<CallUniform, number>>;
-}
-
-/** Whether rows of heads can be read and written four columns at a time. */
-export const areVectors = (headWidth: number, { begin, batch, head, row }: Place): boolean =>
-  [headWidth, begin, batch, head, row].every((n) => n % 4 === 0);
-
-/** Where heads lie, as uniforms. */
-export function placeUniforms<N extends string>(name: N, place: Place): Record<PlaceUniform<N>, number> {
-  const { begin, batch, head, row } = place;
-  const values = Object.entries({ Begin: begin, Batch: batch, Head: head, Row: row });
-  return Object.fromEntries(values.map(([what, value]) => [name + what, value])) as Record<
-    PlaceUniform<N>,
-    number
-  >;
 }
 
 /** The values of a call's programs; the caller's tidy frees what modifiers read. */

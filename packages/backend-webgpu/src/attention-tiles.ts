@@ -10,7 +10,6 @@ import { TILE } from "./attention-masks.ts";
 import type { ModifierCode } from "./attention-modifiers.ts";
 import { ENTRY } from "./attention-plan.ts";
 import {
-  baseOf,
   entryOf,
   loadWgsl,
   NEVER,
@@ -21,6 +20,7 @@ import {
   passUniforms,
 } from "./attention-wgsl.ts";
 import type { PassBuffer, PassUniform } from "./attention-wgsl.ts";
+import { headAt } from "./heads-in-place.ts";
 import { program, programs } from "./program.ts";
 import type { Program } from "./program.ts";
 
@@ -391,20 +391,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   batch_at = group.z;
   offset_at = i32(plan[entry + ${ENTRY.queryOffset}]);
   let key_head = first_head / uniforms.groupSize;
-  let k_base = ${baseOf("k", "group.z", "key_head")};
-  let v_base = ${baseOf("v", "group.z", "key_head")};
+  let k_base = ${headAt("k", "group.z", "key_head")};
+  let v_base = ${headAt("v", "group.z", "key_head")};
   let first_row = ${
     own === "queries"
       ? "(group.z * uniforms.heads + first_head) * uniforms.queries"
       : "(group.z * uniforms.keyHeads + key_head) * uniforms.capacity"
   };
   let result_step = ${pass === "o" ? "uniforms.oRow" : "uniforms.length"};
-  let result_base = ${pass === "o" ? baseOf("o", "group.z", "first_head") : "first_row * result_step"};
+  let result_base = ${pass === "o" ? headAt("o", "group.z", "first_head") : "first_row * result_step"};
   ${begin}
   for (var member = 0u; member < uniforms.members; member++) {
   head_at = first_head + member;
   row_at = (group.z * uniforms.heads + head_at) * uniforms.queries;
-  let q_base = ${baseOf("q", "group.z", "head_at")};
+  let q_base = ${headAt("q", "group.z", "head_at")};
   let dy_base = row_at * uniforms.valueWidth;
   let end = plan[list + 1];
   for (var tile = plan[list]; tile < end; tile += 2) {

@@ -2,13 +2,12 @@
 import { TILE } from "./attention-masks.ts";
 import type { ModifierCode } from "./attention-modifiers.ts";
 import { ENTRY, NO_MASK } from "./attention-plan.ts";
+import { placeTypes } from "./heads-in-place.ts";
+import type { PlaceUniform } from "./heads-in-place.ts";
 import { dropoutKey, dropoutUniforms, dropoutWgsl } from "./random.ts";
 
 /** Buffers of every pass of attention. */
 export type PassBuffer = "q" | "k" | "v" | "dy" | "rows" | "plan" | "values" | "result" | "stats";
-
-/** Where heads lie: the first value, and how many it is from one batch row, head and row to the next. */
-export type PlaceUniform<N extends string> = `${N}${"Begin" | "Batch" | "Head" | "Row"}`;
 
 const counts = [
   "width",
@@ -35,28 +34,29 @@ export type PassUniform = CallUniform | (typeof passCounts)[number] | PlaceUnifo
 
 type Types<N extends string> = Readonly<Record<N, "u32" | "f32">>;
 
-const places = (heads: readonly string[]): string[] =>
-  heads.flatMap((name) => ["Begin", "Batch", "Head", "Row"].map((what) => name + what));
-
-const integers = (names: readonly string[]): Record<string, "u32"> =>
-  Object.fromEntries(names.map((name) => [name, "u32"]));
+const integers = <N extends string>(names: readonly N[]): Record<N, "u32"> =>
+  Object.fromEntries(names.map((name) => [name, "u32"])) as Record<N, "u32">;
 
 /** Types of a call's numbers, with those that modifiers read. */
 export function callUniforms({ uniforms }: ModifierCode): Types<CallUniform> {
   return {
-    ...integers([...counts, ...places(["q", "k", "v"])]),
+    ...integers(counts),
     scale: "f32",
+    ...placeTypes("q"),
+    ...placeTypes("k"),
+    ...placeTypes("v"),
     ...uniforms,
-  } as Types<CallUniform>;
+  };
 }
 
 /** The same of a pass, with those that dropout reads. */
 export function passUniforms(modifiers: ModifierCode, dropout: boolean): Types<PassUniform> {
   return {
     ...callUniforms(modifiers),
-    ...integers([...passCounts, ...places(["o"])]),
+    ...integers(passCounts),
+    ...placeTypes("o"),
     ...(dropout && dropoutUniforms),
-  } as Types<PassUniform>;
+  };
 }
 
 /** Vectors of the widest head. */
@@ -64,10 +64,6 @@ export const VECTORS = 64;
 
 /** Below every score, and finite. */
 export const NEVER = "-1e30";
-
-/** In WGSL, the first value of a head of q, k, v or o, which may lie side by side in rows. */
-export const baseOf = (name: "q" | "k" | "v" | "o", batch: string, head: string): string =>
-  `uniforms.${name}Begin + ${batch} * uniforms.${name}Batch + ${head} * uniforms.${name}Head`;
 
 /** In WGSL, the address of the entry of a head's part in the plan. */
 export const entryOf = (batch: string, head: string, part = "uniforms.part"): string =>

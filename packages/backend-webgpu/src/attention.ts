@@ -8,13 +8,13 @@ import { TILE } from "./attention-masks.ts";
 import { modifierCode } from "./attention-modifiers.ts";
 import { FEW } from "./attention-plan.ts";
 import { rowProgram } from "./attention-row.ts";
-import { areVectors, placeUniforms, taskOf, valuesOf, whyNoTask } from "./attention-task.ts";
+import { taskOf, valuesOf, whyNoTask } from "./attention-task.ts";
 import type { Task } from "./attention-task.ts";
 import { passProgram } from "./attention-tiles.ts";
 import type { Pass, PassVariant } from "./attention-tiles.ts";
 import { loadWgsl } from "./attention-wgsl.ts";
 import { sideBySide } from "./heads.ts";
-import { placeOf } from "./heads-in-place.ts";
+import { areVectors, placeOf, placeUniforms } from "./heads-in-place.ts";
 import { eachGroups, eachIndex, output, program, run } from "./program.ts";
 import { dropoutValues } from "./random.ts";
 
