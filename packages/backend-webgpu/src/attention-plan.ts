@@ -24,6 +24,7 @@ import type {
   PatternRow,
   StridedRange,
 } from "@heddle/attention";
+import { RecentlyUsed } from "@heddle/core";
 import { maskWords, placeMasks, TILE } from "./attention-masks.ts";
 import type { MaskedTiles } from "./attention-masks.ts";
 import { engine } from "./engine.ts";
@@ -190,18 +191,18 @@ interface KeptPlan {
   readonly plan: AttentionPlan;
 }
 
-/** The plans of each engine, the one used last in front. */
-const kept = new WeakMap<Engine, KeptPlan[]>();
+const kept = new WeakMap<Engine, RecentlyUsed<KeptPlan>>();
 
 /** The plan of a call, made where it is not kept. */
 export function planOf(pattern: AttentionPattern, shape: MaskShape): AttentionPlan {
   const own = engine();
-  const plans = kept.get(own) ?? [];
+  const plans = kept.get(own) ?? new RecentlyUsed<KeptPlan>(PLANS_KEPT, ({ plan }) => plan.free());
   kept.set(own, plans);
-  const at = plans.findIndex((known) => known.pattern === pattern && sameMaskShape(known.shape, shape));
-  const found = at >= 0 ? plans.splice(at, 1)[0]! : undefined;
-  const entry = found ?? { pattern, shape: copyMaskShape(shape), plan: planAttention(pattern, shape) };
-  plans.unshift(entry);
-  while (plans.length > PLANS_KEPT) plans.pop()!.plan.free();
-  return entry.plan;
+  const fits = (known: KeptPlan): boolean => known.pattern === pattern && sameMaskShape(known.shape, shape);
+  const make = (): KeptPlan => ({
+    pattern,
+    shape: copyMaskShape(shape),
+    plan: planAttention(pattern, shape),
+  });
+  return plans.get(fits, make).plan;
 }

@@ -5,8 +5,18 @@
 import type { ModifierCode } from "./attention-modifiers.ts";
 import { TILE } from "./attention-masks.ts";
 import { ENTRY } from "./attention-plan.ts";
-import { baseOf, entryOf, loadWgsl, NEVER, sharedWgsl, storeWgsl, uniformsOf } from "./attention-wgsl.ts";
+import {
+  entryOf,
+  joinWgsl,
+  loadWgsl,
+  NEVER,
+  sharedWgsl,
+  storeWgsl,
+  passUniforms,
+  VECTORS,
+} from "./attention-wgsl.ts";
 import type { PassBuffer, PassUniform } from "./attention-wgsl.ts";
+import { headAt } from "./heads-in-place.ts";
 import { program, programs } from "./program.ts";
 import type { Program } from "./program.ts";
 
@@ -19,24 +29,8 @@ export interface RowVariant {
   readonly modifiers: ModifierCode;
 }
 
-/** Lanes of a group, and those that first join the others' values. */
-const [LANES, JOINING] = [256, 16];
-
-/** Vectors of the widest head. */
-const VECTORS = 64;
-
-/** Joins a value of every lane in two steps: `joined` is the same in all of them. */
-const join = (value: string, join: (a: string, b: string) => string): string => `
-    shared_values[lane] = ${value};
-    workgroupBarrier();
-    if (lane < ${JOINING}) {
-      var of_some = shared_values[lane];
-      for (var i = lane + ${JOINING}; i < ${LANES}; i += ${JOINING}) { of_some = ${join("of_some", "shared_values[i]")}; }
-      joined_values[lane] = of_some;
-    }
-    workgroupBarrier();
-    var joined = joined_values[0];
-    for (var i = 1u; i < ${JOINING}; i++) { joined = ${join("joined", "joined_values[i]")}; }`;
+/** Lanes of a group. */
+const LANES = 256;
 
 /** The forward pass, a query a group. */
 export const rowProgram: (variant: RowVariant) => Program<PassBuffer, PassUniform> = programs(
@@ -54,15 +48,14 @@ export const rowProgram: (variant: RowVariant) => Program<PassBuffer, PassUnifor
         values: modifiers.reads ? "f32" : undefined,
       },
       writes: { result: element, stats: keepsStats ? "vec2f" : undefined },
-      uniforms: uniformsOf(modifiers, dropout),
+      uniforms: passUniforms(modifiers, dropout),
       code: `
 ${sharedWgsl(modifiers, dropout)}
 ${["q", "k", "v", "result"].map((name) => loadWgsl(name, vectors)).join("\n")}
 ${storeWgsl("result", vectors)}
+${joinWgsl(LANES)}
 
 var<workgroup> query: array<vec4f, ${VECTORS}>;
-var<workgroup> shared_values: array<f32, ${LANES}>;
-var<workgroup> joined_values: array<f32, ${JOINING}>;
 // Of the keys at hand, where the rows of v begin, and their weights.
 var<workgroup> key_rows: array<u32, ${LANES}>;
 var<workgroup> weights: array<f32, ${LANES}>;
@@ -83,10 +76,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   row_at = (group.z * uniforms.heads + group.y) * uniforms.queries;
   let at = (group.z * uniforms.heads + group.y) * uniforms.queries + query_row;
   let key_head = group.y / uniforms.groupSize;
-  let q_begin = ${baseOf("q", "group.z", "group.y")} + query_row * uniforms.qRow;
-  let k_base = ${baseOf("k", "group.z", "key_head")};
-  let v_base = ${baseOf("v", "group.z", "key_head")};
-  let o_begin = ${baseOf("o", "group.z", "group.y")} + query_row * uniforms.oRow;
+  let q_begin = ${headAt("q", "group.z", "group.y")} + query_row * uniforms.qRow;
+  let k_base = ${headAt("k", "group.z", "key_head")};
+  let v_base = ${headAt("v", "group.z", "key_head")};
+  let o_begin = ${headAt("o", "group.z", "group.y")} + query_row * uniforms.oRow;
   // Every lane has four columns of values, of one key in so many.
   let columns = (uniforms.valueWidth + 3) / 4;
   let steps = ${LANES} / columns;
@@ -125,8 +118,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         }
         score = modified(score, query_row, key);
       }
-    }${join("score", (a, b) => `max(${a}, ${b})`)}
-    let top = max(most, joined);
+    }
+    let top = max(most, joined_max(lane, score));
     let shrink = exp(most - top);
     most = top;
     let p = select(0.0, exp(score - top), score > 0.5 * ${NEVER});
@@ -142,7 +135,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
     workgroupBarrier();
   }
-  sums[lane] = sum;${join("total", (a, b) => `${a} + ${b}`)}
+  sums[lane] = sum;
+  let joined = joined_sum(lane, total);
   let factor = select(0.0, 1.0 / max(joined, 1.0), joined > 0.0);
   if (step > 0) { return; }
   for (var i = 1u; i < steps; i++) { sum += sums[i * columns + lane]; }

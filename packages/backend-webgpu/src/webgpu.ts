@@ -9,6 +9,7 @@ import type { WebGpuDevice } from "./gpu.ts";
 import { activationWebGpu } from "./activation.ts";
 import { adamwWebGpu } from "./adamw.ts";
 import { attentionWebGpu } from "./attention.ts";
+import { attentionMapsWebGpu } from "./attention-maps.ts";
 import { cacheWriteWebGpu } from "./cache-write.ts";
 import { chooseTokenWebGpu } from "./choose-token.ts";
 import { crossEntropyWebGpu } from "./cross-entropy.ts";
@@ -46,6 +47,7 @@ export interface WebGpuOptions {
 const own: readonly AnyKernel[] = [
   activationWebGpu,
   adamwWebGpu,
+  attentionMapsWebGpu,
   attentionWebGpu,
   cacheWriteWebGpu,
   chooseTokenWebGpu,
