@@ -67,7 +67,13 @@ export function watchDevice(device: WebGpuDevice): DeviceErrors {
           if (lost) reject(lost);
           const fail = (error: unknown): void =>
             void setTimeout(() => reject(first ?? error), isAborted(error) ? TELLING : 0);
-          work.then((value) => (lost ? reject(lost) : resolve(value)), fail);
+          const succeed = (value: T): void => {
+            if (lost) reject(lost);
+            // One mistake is several errors, and Chromium tells of the others in a moment: they belong to this call.
+            else if (first) setTimeout(resolve, 0, value);
+            else resolve(value);
+          };
+          work.then(succeed, fail);
         });
       } finally {
         waiting.delete(giveUp!);
