@@ -59,10 +59,10 @@ export function watchDevice(device: WebGpuDevice): DeviceErrors {
         first = undefined;
       }
     },
-    async unlessLost(work) {
+    async unlessLost<T>(work: Promise<T>) {
       let giveUp: (reason: HeddleError) => void;
       try {
-        return await new Promise((resolve, reject) => {
+        return await new Promise<T>((resolve, reject) => {
           waiting.add((giveUp = reject));
           if (lost) reject(lost);
           const fail = (error: unknown): void =>
