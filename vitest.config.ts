@@ -83,6 +83,8 @@ export default defineConfig({
         },
         test: {
           name: "browser",
+          // One page for all: each new one loads every module again.
+          isolate: false,
           // What conforms in Node conforms in a page by the same tests, which use nothing of Node.
           include: [
             "{packages,apps,tools}/**/*.browser.test.ts",
