@@ -87,8 +87,9 @@ export default defineConfig({
         },
         test: {
           name: "browser",
-          // One page for all: each new one loads every module again.
+          // One page for all: each new one loads every module again, and the device is one.
           isolate: false,
+          fileParallelism: false,
           // What conforms in Node conforms in a page by the same tests, which use nothing of Node.
           include: [
             "{packages,apps,tools}/**/*.browser.test.ts",

@@ -9,7 +9,10 @@ import worker from "./worker.ts?worker&url";
 /** A product of small integers, so that all orders of summation agree. */
 async function product(): Promise<Float32Array> {
   const values = (rows: number): tf.Tensor =>
-    tf.tensor2d(Float32Array.from({ length: rows * 33 }, (_, i) => ((i * 37) % 11) - 5), [rows, 33]);
+    tf.tensor2d(
+      Float32Array.from({ length: rows * 33 }, (_, i) => ((i * 37) % 11) - 5),
+      [rows, 33],
+    );
   const result = tf.tidy(() => linear({ x: values(5), weight: values(7) }));
   const found = await result.data<"float32">();
   result.dispose();
