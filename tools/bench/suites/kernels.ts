@@ -24,7 +24,7 @@ import {
 import { integers } from "../data.ts";
 import type { BenchCase } from "../suite.ts";
 import { attentionCases } from "./attention-kernels.ts";
-import { casesOf, finished, HEAD } from "./kernel-case.ts";
+import { casesOf, contenders, HEAD } from "./kernel-case.ts";
 import type { Draw, KernelSizes } from "./kernel-case.ts";
 
 /** Width of a layer between, as a multiple. */
@@ -38,11 +38,12 @@ function adamwCase(shape: [number, number]): BenchCase {
   const rates = { learningRate: 1e-3, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 };
   const step = (): void =>
     tf.dispose(run(adamwOperation, { value, gradient, mean, square, step: 1, ...rates }));
+  const contender = contenders(1);
   return {
     name: `adamwStep ${shape.join("x")}, new tensors`,
     sets: 1,
-    ours: finished(step),
-    peers: { reference: finished(() => withKernels({ adamwStep: "adamwStep.reference" }, step)) },
+    ours: contender(step),
+    peers: { reference: contender(() => withKernels({ adamwStep: "adamwStep.reference" }, step)) },
     dispose: () => tf.dispose([value, gradient, mean, square]),
   };
 }
@@ -57,11 +58,12 @@ function cacheWriteCase({ heads, rows }: KernelSizes): BenchCase {
     const written = tf.tidy(() => run(cacheWriteOperation, { buffer, rows: token, slots: [rows / 2] }));
     if (written !== buffer) written.dispose();
   };
+  const contender = contenders(1);
   return {
     name: `cacheWrite, a token into ${heads}x${rows}x${HEAD}`,
     sets: 1,
-    ours: finished(write),
-    peers: { reference: finished(() => withKernels({ cacheWrite: "cacheWrite.reference" }, write)) },
+    ours: contender(write),
+    peers: { reference: contender(() => withKernels({ cacheWrite: "cacheWrite.reference" }, write)) },
     dispose: () => tf.dispose([buffer, token]),
   };
 }
