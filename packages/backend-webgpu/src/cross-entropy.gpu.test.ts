@@ -117,8 +117,8 @@ describe("crossEntropy on webgpu", () => {
     "leaves out of %i classes those ruled out by -Infinity, unless it is smoothed",
     async (n) => {
       const logits = tf.tensor2d([
-        [-Infinity, 2, ...new Array<number>(n - 3).fill(-Infinity), 2],
-        [0, ...new Array<number>(n - 2).fill(-Infinity), -Infinity],
+        [-Infinity, 2, ...Array.from({ length: n - 3 }, () => -Infinity), 2],
+        [0, ...Array.from({ length: n - 2 }, () => -Infinity), -Infinity],
       ]);
       const call = { logits, labels: Int32Array.of(1, 0), reduction: "sum" } as const;
       const lossOf = async (over: Partial<CrossEntropyCall>): Promise<number> => {

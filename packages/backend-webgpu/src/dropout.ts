@@ -35,7 +35,7 @@ const bits = vec4u(1, 2, 4, 8);${eachIndex(
   let is_kept = ${isKept};
   let factors = select(vec4f(), vec4f(uniforms.dropoutKept), is_kept);
   ${write.join("\n  ")}
-  ${mask === "noted" ? "noted[i] = dot(select(vec4u(), bits, is_kept), vec4u(1));" : ""}`,
+  ${mask === "noted" ? "let own = select(vec4u(), bits, is_kept);\n  noted[i] = (own.x | own.y) | (own.z | own.w);" : ""}`,
     )}`,
   });
 });

@@ -10,14 +10,12 @@ export const MOST_ROWS = 8;
 /** Quads of columns of a group, and its columns. */
 const [PLACES, COLUMNS] = [4, 16];
 
-/** Invocations that share a sum: as many as still have long runs of their own. */
-export const lanesFor = (inner: number): number => (inner >= 1536 ? 16 : 8);
-
 /** What a program for few rows is written for. */
 interface RowsVariant {
   /** With the first factor along the inner dimension. */
   readonly form: ProductForm;
   readonly rows: number;
+  /** Invocations that share a sum. */
   readonly lanes: number;
 }
 

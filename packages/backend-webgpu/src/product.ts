@@ -1,12 +1,13 @@
 /** Products of matrices on the device: the one way that `linear`, `matmul` and their gradients take. */
 import type { Activation, StorageKind } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { output, run } from "./program.ts";
+import { engine } from "./engine.ts";
+import { flatGroups, output, run } from "./program.ts";
 import type { Part, Values } from "./program.ts";
 import type { ProductForm } from "./product-parts.ts";
-import { lanesFor, MOST_ROWS, rowsGroups, rowsProgram } from "./product-rows.ts";
-import { tileGroups, tilesProgram } from "./product-tiles.ts";
-import type { Tile } from "./product-tiles.ts";
+import { MOST_ROWS, rowsGroups, rowsProgram } from "./product-rows.ts";
+import { tilesProgram } from "./product-tiles.ts";
+import { calibrationOf, groupsOf, lanesFor, tileFor } from "./calibration.ts";
 
 /** activation(a b + bias) + residual for each matrix of a batch. */
 export interface Product {
@@ -36,18 +37,6 @@ export interface Columns {
   readonly width: number;
 }
 
-const large: Tile = { rows: 64, columns: 64, inner: 16, own: [8, 4] };
-const small: Tile = { rows: 32, columns: 32, inner: 16, own: [4, 4] };
-
-/** Fewer large tiles than this leave a large card's cores without work. */
-const ENOUGH_TILES = 64;
-
-/** The small one also where a side is no longer than it. */
-function tileFor({ batch, rows, columns }: Product): Tile {
-  const count = batch * Math.ceil(rows / large.rows) * Math.ceil(columns / large.columns);
-  return count >= ENOUGH_TILES && Math.min(rows, columns) > small.rows ? large : small;
-}
-
 /** A new tensor of that shape, over the result's values. */
 export function product(call: Product, shape: readonly number[]): Tensor {
   const y = output(shape);
@@ -61,6 +50,7 @@ export function productInto(call: Product, { y, first, width }: Columns): void {
   // A single row or column lies in memory as its transpose does.
   const aAlong = !call.transposeA || rows === 1;
   const bAlong = call.transposeB === true || columns === 1;
+  const calibration = calibrationOf(engine().device);
   const isFew = rows <= MOST_ROWS && aAlong;
   const form: ProductForm = {
     a: { alongInner: aAlong, vectors: (aAlong ? inner : rows) % 4 === 0, storage: "f32" },
@@ -76,9 +66,12 @@ export function productInto(call: Product, { y, first, width }: Columns): void {
     uniforms: { rows, inner, columns, batch, first, width },
   };
   if (isFew) {
-    run(rowsProgram({ form, rows, lanes: lanesFor(inner) }), { ...over, groups: rowsGroups(columns, batch) });
+    run(rowsProgram({ form, rows, lanes: lanesFor(rows, inner, calibration) }), {
+      ...over,
+      groups: rowsGroups(columns, batch),
+    });
   } else {
-    const tile = tileFor(call);
-    run(tilesProgram({ form, tile }), { ...over, groups: tileGroups(tile, rows, columns, batch) });
+    const tile = tileFor(call, calibration);
+    run(tilesProgram({ form, tile }), { ...over, groups: flatGroups(groupsOf(tile, call)) });
   }
 }

@@ -1,9 +1,11 @@
 import type { AnyKernel, BackendStarter, StartedBackend } from "@heddle/core";
 import { breathe, checkFields, checkKernels, checkOneOf, HeddleError, reject } from "@heddle/core";
+import { calibrate } from "./calibrate.ts";
 import { findGpu } from "./dawn.ts";
 import { describeDevice, requestDevice } from "./device.ts";
 import { watchDevice } from "./device-errors.ts";
 import type { DeviceErrors } from "./device-errors.ts";
+import type { Engine } from "./engine.ts";
 import { createEngine } from "./tfjs-engine.ts";
 import type { WebGpuDevice } from "./gpu.ts";
 import { activationWebGpu } from "./activation.ts";
@@ -91,6 +93,8 @@ async function start(options: WebGpuOptions): Promise<StartedBackend> {
         throw new HeddleError("invalid-state", "webgpu: device must be one that is not lost, got a lost one");
     }
     const engine = await createEngine(device, made.info, watch);
+    // In software no tile is much faster than another, and measuring takes long.
+    if (!made.info?.isFallbackAdapter) await watch.unlessLost(calibrate(engine as unknown as Engine));
     return {
       engine,
       kernels: [...kernels, ...own],
