@@ -31,7 +31,7 @@ const drawModifier = () =>
   modifier(
     "bias",
     {},
-    score.plus(lookup("bias", key.modulo(7))).plus(fromInteger(key.minus(query)).times(1e-3)),
+    score.plus(lookup("bias", key.modulo(7))).plus(fromInteger(key.minus(query).modulo(11)).times(0.1)),
     { bias: drawn("bias", [1, 4, 1, 7]) as tf.Tensor4D },
   );
 const document = (length: number, from = 0): Int32Array =>
