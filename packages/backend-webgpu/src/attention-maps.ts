@@ -11,7 +11,16 @@ import { TILE } from "./attention-masks.ts";
 import type { ModifierCode } from "./attention-modifiers.ts";
 import { ENTRY } from "./attention-plan.ts";
 import { taskOf, valuesOf, whyNoTask } from "./attention-task.ts";
-import { callUniforms, entryOf, joinWgsl, loadWgsl, NEVER, sharedWgsl, VECTORS } from "./attention-wgsl.ts";
+import {
+  callUniforms,
+  entryOf,
+  joinWgsl,
+  loadWgsl,
+  NEVER,
+  rangeOfWgsl,
+  sharedWgsl,
+  VECTORS,
+} from "./attention-wgsl.ts";
 import { headAt } from "./heads-in-place.ts";
 import { flatGroup, flatGroups, output, program, programs, rowParts, run } from "./program.ts";
 
@@ -65,19 +74,9 @@ const mapsProgram = programs(({ vectors, modifiers }: MapsVariant) => {
 ${sharedWgsl(modifiers, false)}
 ${["q", "k"].map((name) => loadWgsl(name, vectors)).join("\n")}
 ${joinWgsl(LANES)}
+${rangeOfWgsl}
 
 var<workgroup> query: array<vec4f, ${VECTORS}>;
-
-// Number of the range that a row is in; beyond the last where a head has fewer parts than others.
-fn range_of(entry: u32, row: u32) -> u32 {
-  let count = plan[entry + ${ENTRY.queries.count}];
-  for (var number = 0u; number < count; number++) {
-    let own = range_at(plan[entry + ${ENTRY.queries.ranges}] + 3 * number);
-    let steps = (row - own.start) / own.step;
-    if (row >= own.start && steps < own.count && own.start + steps * own.step == row) { return number; }
-  }
-  return count;
-}
 
 @compute @workgroup_size(${LANES})
 fn main(

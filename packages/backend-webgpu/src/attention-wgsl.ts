@@ -158,3 +158,15 @@ var<workgroup> joined_values: array<f32, ${some}>;
 ${joined("joined_max", (a, b) => `max(${a}, ${b})`)}
 ${joined("joined_sum", (a, b) => `${a} + ${b}`)}`;
 }
+
+/** `range_of`: the number of the range of queries that a row is in, beyond the last where a head has none of a part. */
+export const rangeOfWgsl: string = `
+fn range_of(entry: u32, row: u32) -> u32 {
+  let count = plan[entry + ${ENTRY.queries.count}];
+  for (var number = 0u; number < count; number++) {
+    let own = range_at(plan[entry + ${ENTRY.queries.ranges}] + 3 * number);
+    let steps = (row - own.start) / own.step;
+    if (row >= own.start && steps < own.count && own.start + steps * own.step == row) { return number; }
+  }
+  return count;
+}`;

@@ -7,7 +7,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { TILE } from "./attention-masks.ts";
 import { modifierCode } from "./attention-modifiers.ts";
 import { FEW } from "./attention-plan.ts";
-import { rowProgram } from "./attention-row.ts";
+import { attendFew } from "./attention-row.ts";
 import { taskOf, valuesOf, whyNoTask } from "./attention-task.ts";
 import type { Task } from "./attention-task.ts";
 import type { Pass, PassVariant } from "./attention-tile-wgsl.ts";
@@ -25,8 +25,6 @@ interface Results {
   readonly dy?: Tensor | undefined;
   readonly rows?: Tensor | undefined;
   readonly table?: PassVariant["table"];
-  /** Whether every query has a group, in the forward pass. */
-  readonly byRow?: boolean;
 }
 
 const isByKeys = (pass: Pass): boolean => pass === "dk" || pass === "dv";
@@ -41,15 +39,10 @@ function turnsOf(pass: Pass, { call: { q, k }, plan }: Task): { first: number; m
 }
 
 /** Runs a pass, over one part of the heads after the other. `resumes`: the result holds something to add to. */
-function runPass(
-  pass: Pass,
-  task: Task,
-  { result, stats, dy, rows, table, byRow }: Results,
-  resumes = false,
-): void {
+function runPass(pass: Pass, task: Task, { result, stats, dy, rows, table }: Results, resumes = false): void {
   const { call, plan } = task;
   const { dropout } = call;
-  const [batch, heads, queries] = call.q.shape as [number, number, number];
+  const [batch, heads] = call.q.shape as [number, number];
   const keyHeads = call.k.shape[1]!;
   const drops = dropout !== undefined && dropout.rate > 0;
   const { modifiers, buffers, uniforms, ...values } = valuesOf(task);
@@ -57,10 +50,8 @@ function runPass(
   const vectors = values.vectors && (pass === "dtable" || areVectors(length, o));
   const variant = { vectors, dropout: drops, keepsStats: stats !== undefined, modifiers };
   const chunks = table ? 1 : Math.ceil(length / TILE);
-  const of = byRow ? rowProgram(variant) : passProgram({ ...variant, pass, chunks, ...(table && { table }) });
-  const [ranges, groupHeads] = isByKeys(pass)
-    ? [plan.ranges.keys, keyHeads]
-    : [plan.ranges.queries * (byRow ? queries : 1), heads];
+  const of = passProgram({ ...variant, pass, chunks, ...(table && { table }) });
+  const [ranges, groupHeads] = isByKeys(pass) ? [plan.ranges.keys, keyHeads] : [plan.ranges.queries, heads];
   let before = resumes;
   for (let part = 0; part < plan.parts; part++)
     for (const { first, members } of turnsOf(pass, task)) {
@@ -124,13 +115,18 @@ export const attentionWebGpu: Kernel<AttentionCall> = kernel(attentionOperation,
   backend: "webgpu",
   unsupported: (call) => whyNoTask(call),
   forward(call, { differentiating }) {
-    const task = taskOf(call);
     const [batch, heads, queries] = call.q.shape as [number, number, number];
     const shape = [batch, heads, queries, call.v.shape[3]!] as const;
-    const result = task.shape.keyLength === 0 ? blank(shape, true) : sideBySide(shape);
-    const stats = differentiating || task.plan.parts > 1 ? output([batch, heads, queries, 2]) : undefined;
+    const noKeys = (call.keyLength ?? call.k.shape[2]) === 0;
+    const result = noKeys ? blank(shape, true) : sideBySide(shape);
     // The backward pass makes the probabilities again, and they must be those of the forward pass.
-    runPass("o", task, { result, stats, byRow: queries <= FEW && !differentiating });
+    if (queries <= FEW && !differentiating) {
+      attendFew(call, result);
+      return { output: result };
+    }
+    const task = taskOf(call);
+    const stats = differentiating || task.plan.parts > 1 ? output([batch, heads, queries, 2]) : undefined;
+    runPass("o", task, { result, stats });
     return { output: result, ...(differentiating && { saved: [result, stats!] }) };
   },
   gradient({ call, saved, dy }) {
