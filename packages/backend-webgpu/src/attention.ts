@@ -5,6 +5,7 @@ import type { Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { TILE } from "./attention-masks.ts";
+import { boundPlaceOf, headShares } from "./attention-shares.ts";
 import { modifierCode, modifierValues } from "./attention-modifiers.ts";
 import { FEW, planOf } from "./attention-plan.ts";
 import type { AttentionPlan } from "./attention-plan.ts";
@@ -13,10 +14,12 @@ import { passProgram } from "./attention-tiles.ts";
 import type { Pass, PassVariant } from "./attention-tiles.ts";
 import { loadWgsl } from "./attention-wgsl.ts";
 import { sideBySide } from "./heads.ts";
-import { placeOf } from "./heads-in-place.ts";
+import { placeApart } from "./heads-in-place.ts";
 import type { Place } from "./heads-in-place.ts";
-import { eachGroups, eachIndex, output, program, run } from "./program.ts";
+import { filled } from "./fill.ts";
+import { EACH, eachGroups, eachIndex, output, program, run } from "./program.ts";
 import { dropoutValues } from "./random.ts";
+import { rowSums } from "./sums.ts";
 
 /** The widest head: a lane keeps an eighth of 4 of its rows. */
 const GREATEST_WIDTH = 256;
@@ -82,7 +85,7 @@ function runPass(
   const drops = dropout !== undefined && dropout.rate > 0;
   const code = modifierCode(modifiers);
   const { values, uniforms } = modifierValues(modifiers, shape);
-  const places = { q: placeOf(q), k: placeOf(k), v: placeOf(v), o: placeOf(result) };
+  const places = { q: boundPlaceOf(q), k: boundPlaceOf(k), v: boundPlaceOf(v), o: boundPlaceOf(result) };
   const vectors = [width, valueWidth, ...Object.values(places).flatMap(stepsOf)].every((n) => n % 4 === 0);
   const variant = { vectors, dropout: drops, keepsStats: stats !== undefined, modifiers: code };
   const chunks = table ? 1 : Math.ceil(result.shape[3]! / TILE);
@@ -94,6 +97,8 @@ function runPass(
   let before = resumes;
   for (let part = 0; part < plan.parts; part++)
     for (const { first, members } of turnsOf(pass, task)) {
+      const step = heads / groupHeads;
+      const seen = headShares({ step, first, members, groupSize });
       run(of, {
         buffers: {
           q: places.q.values,
@@ -115,7 +120,7 @@ function runPass(
           heads,
           keyHeads,
           groupSize,
-          headStep: heads / groupHeads,
+          headStep: step,
           firstHead: first,
           members,
           planBatch: plan.strides[0],
@@ -131,6 +136,15 @@ function runPass(
           ...(drops && dropoutValues(dropout.rate, dropout.address)),
         },
         groups: [ranges, groupHeads, batch],
+        shares: {
+          q: seen.queries(places.q, q.shape),
+          k: seen.keys(places.k, k.shape),
+          v: seen.keys(places.v, v.shape),
+          result: (isByKeys(pass) ? seen.keys : seen.queries)(places.o, result.shape),
+          ...(stats && { stats: seen.queries(placeApart(stats), stats.shape) }),
+          ...(dy && { dy: seen.queries(placeApart(dy), dy.shape) }),
+          ...(rows && { rows: seen.queries(placeApart(rows), rows.shape) }),
+        },
       });
       before = true;
     }
@@ -162,13 +176,25 @@ function backwardRows(o: Tensor, stats: Tensor, dy: Tensor): Tensor {
     buffers: { o, dy, stats, rows },
     uniforms: { count, width },
     groups: eachGroups(count),
+    shares: { o: EACH * width, dy: EACH * width, stats: EACH * 2, rows: EACH * 4 },
   });
   return rows;
 }
 
 /** What a backward pass writes; zeros where it does not write all of it. */
 function blank(shape: readonly number[], isZero: boolean): Tensor {
-  return isZero ? tf.fill(shape as number[], 0) : output(shape);
+  return isZero ? filled(shape, 0) : output(shape);
+}
+
+/** Sums over the dimensions that are 1 in a shape. */
+function sumTo(x: Tensor, shape: readonly number[]): Tensor {
+  let sum = x;
+  for (const [axis, length] of sum.shape.entries()) {
+    if (shape[axis] === length) continue;
+    const [outer, inner] = [sum.shape.slice(0, axis), sum.shape.slice(axis + 1)].map(tf.util.sizeFromShape);
+    sum = rowSums(sum, outer!, inner!, sum.shape.with(axis, 1));
+  }
+  return sum;
 }
 
 /** Flash attention over the tiles in which the pattern allows a pair: https://arxiv.org/abs/2205.14135. */
@@ -208,8 +234,7 @@ export const attentionWebGpu: Kernel<AttentionCall> = kernel(attentionOperation,
       );
       const result = blank([batch, heads, queries, shape[3]!], true);
       if (lookups.length > 0) runPass("dtable", task, { result, dy, rows, table: { modifier: n, lookups } });
-      const shared = [0, 1, 2].filter((axis) => shape[axis] === 1);
-      return tf.reshape(tf.sum(result, shared, true), shape);
+      return sumTo(result, shape);
     };
     const tables = (call.modifiers ?? []).flatMap(({ tables: given = {} }, n) =>
       Object.entries(given as Record<string, Tensor>).map(

@@ -2,7 +2,7 @@ import { crossEntropyOperation, crossEntropyWeight, kernel } from "@heddle/core"
 import type { CrossEntropyCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { eachGroups, eachIndex, flatGroup, flatGroups, output, program, rowParts, run } from "./program.ts";
+import { EACH, eachGroups, eachIndex, flatGroup, flatGroups, output, program, run } from "./program.ts";
 
 /** A label that no class has, for rows that do not count. */
 const IGNORED = -1;
@@ -46,7 +46,7 @@ const rowsProgram = program({
   reads: { logits: "f32", labels: "i32" },
   // Of each row the greatest logit, and the sum of exp(logit - greatest).
   writes: { statistics: "f32", losses: "f32" },
-  uniforms: { first_row: "u32", rows: "u32", classes: "u32", smoothing: "f32" },
+  uniforms: { rows: "u32", classes: "u32", smoothing: "f32" },
   code: `${sumWgsl}${joinWgsl("greatest_of_lanes", "max(a, b)")}${shareWgsl}
 var<workgroup> group_label: i32;
 @compute @workgroup_size(${SIZE})
@@ -55,9 +55,8 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let part_row = ${flatGroup};
-  if (part_row >= uniforms.rows) { return; }
-  let row = uniforms.first_row + part_row;
+  let row = ${flatGroup};
+  if (row >= uniforms.rows) { return; }
   if (lane == 0) { group_label = labels[row]; }
   let label = workgroupUniformLoad(&group_label);
   // Most rows of a masked model: none of their logits is read.
@@ -65,7 +64,7 @@ fn main(
     if (lane == 0) { losses[row] = 0.0; }
     return;
   }
-  let first = part_row * uniforms.classes;
+  let first = row * uniforms.classes;
   // Lanes beyond the classes have the last one.
   var most = logits[first + min(lane, uniforms.classes - 1)];
   for (var i = lane + ${SIZE}; i < uniforms.classes; i += ${SIZE}) { most = max(most, logits[first + i]); }
@@ -111,10 +110,10 @@ const gradientProgram = program({
   name: "crossEntropy.f32.gradient",
   reads: { logits: "f32", labels: "i32", statistics: "f32", dy: "f32" },
   writes: { dx: "f32" },
-  uniforms: { size: "u32", first_row: "u32", classes: "u32", smoothing: "f32", weight: "f32" },
+  uniforms: { size: "u32", classes: "u32", smoothing: "f32", weight: "f32" },
   code: `${shareWgsl}${eachIndex(
     "uniforms.size",
-    `  let row = uniforms.first_row + i / uniforms.classes;
+    `  let row = i / uniforms.classes;
   let label = labels[row];
   if (label == ${IGNORED}) {
     dx[i] = 0.0;
@@ -149,12 +148,12 @@ export const crossEntropyWebGpu: Kernel<CrossEntropyCall> = kernel(crossEntropyO
     const classes = logits.shape.at(-1)!;
     const labels = placeLabels(call);
     const [statistics, losses, loss] = [output([rows, 2]), output([rows]), output([])];
-    for (const part of rowParts(rows, classes))
-      run(rowsProgram, {
-        buffers: { logits: part.of(logits), labels, statistics, losses },
-        uniforms: { first_row: part.first, rows: part.rows, classes, smoothing },
-        groups: flatGroups(part.rows),
-      });
+    run(rowsProgram, {
+      buffers: { logits, labels, statistics, losses },
+      uniforms: { rows, classes, smoothing },
+      groups: flatGroups(rows),
+      shares: { logits: classes },
+    });
     run(lossProgram, {
       buffers: { losses, loss },
       uniforms: { rows, weight: crossEntropyWeight(call) },
@@ -169,14 +168,12 @@ export const crossEntropyWebGpu: Kernel<CrossEntropyCall> = kernel(crossEntropyO
       const weight = crossEntropyWeight(call);
       const [statistics, labels] = saved as [Tensor, Tensor];
       const dx = output(logits.shape);
-      for (const part of rowParts(labels.size, classes)) {
-        const size = part.rows * classes;
-        run(gradientProgram, {
-          buffers: { logits: part.of(logits), labels, statistics, dy, dx: part.of(dx) },
-          uniforms: { size, first_row: part.first, classes, smoothing, weight },
-          groups: eachGroups(size),
-        });
-      }
+      run(gradientProgram, {
+        buffers: { logits, labels, statistics, dy, dx },
+        uniforms: { size: dx.size, classes, smoothing, weight },
+        groups: eachGroups(dx.size),
+        shares: { logits: EACH, dx: EACH },
+      });
       return dx;
     },
   }),

@@ -1,7 +1,7 @@
 import { dropoutOperation, kernel } from "@heddle/core";
 import type { DropoutCall, Kernel } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { eachGroups, eachIndex, output, program, run } from "./program.ts";
+import { EACH, eachGroups, eachIndex, output, program, run } from "./program.ts";
 import { dropoutKey, dropoutUniforms, dropoutValues, dropoutWgsl } from "./random.ts";
 
 /** An invocation has both words of a counter: two values. */
@@ -25,6 +25,7 @@ function drop(x: Tensor, { rate, address }: DropoutCall): Tensor {
     buffers: { x, y },
     uniforms: { size: x.size, ...dropoutValues(rate, address) },
     groups: eachGroups(Math.ceil(x.size / 2)),
+    shares: { x: 2 * EACH, y: 2 * EACH },
   });
   return y;
 }

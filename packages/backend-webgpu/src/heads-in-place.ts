@@ -89,18 +89,17 @@ export interface Place {
   readonly row: number;
 }
 
+/** Heads [B, H, L, D] in a buffer of their own. */
+export function placeApart(values: Tensor): Place {
+  const [, heads, length, headWidth] = values.shape as [number, number, number, number];
+  const head = length * headWidth;
+  return { values, begin: 0, batch: heads * head, head, row: headWidth };
+}
+
 /** Where the values of a tensor [B, H, L, D] lie. */
 export function placeOf(tensor: Tensor): Place {
-  const [, heads, length, headWidth] = tensor.shape as [number, number, number, number];
   const found = inPlace.get(tensor.dataId);
-  if (!found || String(found.shape) !== String(tensor.shape))
-    return {
-      values: tensor,
-      begin: 0,
-      batch: heads * length * headWidth,
-      head: length * headWidth,
-      row: headWidth,
-    };
+  if (!found || String(found.shape) !== String(tensor.shape)) return placeApart(tensor);
   const { rows, at } = found;
   return { values: rows, begin: at.begin, batch: at.length * at.width, head: at.headWidth, row: at.width };
 }

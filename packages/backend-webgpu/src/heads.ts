@@ -7,7 +7,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { headsInPlace, rowsInPlace } from "./heads-in-place.ts";
 import type { Heads } from "./heads-in-place.ts";
-import { eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
+import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 import type { Values } from "./program.ts";
 
 /** The result's value i, where it lies among the other's. */
@@ -67,6 +67,7 @@ function copy(
       begin: begin / per,
     },
     groups: eachGroups(size / per),
+    shares: { y: EACH * per },
   });
 }
 

@@ -1,7 +1,8 @@
 import { kernel, repetitionOf, residualOperation } from "@heddle/core";
 import type { Kernel, ResidualCall } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
-import { eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 import { rowSums } from "./sums.ts";
 
 const residualProgram = programs((element: "vec4f" | "f32") =>
@@ -17,6 +18,29 @@ const residualProgram = programs((element: "vec4f" | "f32") =>
   }),
 );
 
+/** How y is repeated in x. */
+interface Repeats {
+  /** How many times each run of values follows itself. */
+  readonly repeats: number;
+  /** Values of a run. */
+  readonly inner: number;
+}
+
+/** x + y. */
+export function add(x: Tensor, y: Tensor, { repeats, inner }: Repeats = { repeats: 1, inner: x.size }): Tensor {
+  const sum = output(x.shape);
+  const per = inner % 4 === 0 ? 4 : 1;
+  const size = sum.size / per;
+  const each = EACH * per;
+  run(residualProgram(per === 4 ? "vec4f" : "f32"), {
+    buffers: { x, y, sum },
+    uniforms: { size, repeated: (repeats * inner) / per, inner: inner / per },
+    groups: eachGroups(size),
+    shares: { x: each, sum: each, ...(repeats === 1 && { y: each }) },
+  });
+  return sum;
+}
+
 /** One pass over x, y staying where it is. */
 export const residualWebGpu: Kernel<ResidualCall> = kernel(residualOperation, {
   name: "residual.f32.webgpu",
@@ -24,19 +48,7 @@ export const residualWebGpu: Kernel<ResidualCall> = kernel(residualOperation, {
   unsupported: (call) =>
     repetitionOf(call) ? [] : ["y is repeated along dimensions that do not lie together"],
   needs: [],
-  forward(call) {
-    const { x, y } = call;
-    const { repeats, inner } = repetitionOf(call)!;
-    const sum = output(x.shape);
-    const values = inner % 4 === 0 ? 4 : 1;
-    const size = sum.size / values;
-    run(residualProgram(values === 4 ? "vec4f" : "f32"), {
-      buffers: { x, y, sum },
-      uniforms: { size, repeated: (repeats * inner) / values, inner: inner / values },
-      groups: eachGroups(size),
-    });
-    return { output: sum };
-  },
+  forward: (call) => ({ output: add(call.x, call.y, repetitionOf(call)!) }),
   gradient: ({ call, dy }) => ({
     x: () => dy,
     y: () => {

@@ -3,7 +3,8 @@ import type { Kernel, RotaryCall } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { engine } from "./engine.ts";
 import type { Engine } from "./engine.ts";
-import { eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
+import { byLine } from "./parts.ts";
+import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 import type { Values } from "./program.ts";
 
 /** Cosines and sines of the angles of some tokens. */
@@ -102,6 +103,7 @@ function turn(call: RotaryCall, x: Tensor, sign: 1 | -1): Tensor {
   const values = vectors ? 4 : 1;
   const rows = batch * heads * length;
   const y = output(x.shape);
+  const wholeRows = byLine((depth - half) / values / EACH, (row) => row * depth);
   run(rotaryProgram({ pairs, element: vectors ? "vec4f" : "f32" }), {
     buffers: { x, angles: anglesOf(call), y },
     uniforms: {
@@ -114,6 +116,7 @@ function turn(call: RotaryCall, x: Tensor, sign: 1 | -1): Tensor {
       sign,
     },
     groups: eachGroups((rows * (depth - half)) / values),
+    shares: { x: wholeRows, y: wholeRows },
   });
   return y;
 }

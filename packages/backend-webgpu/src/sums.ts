@@ -1,5 +1,6 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { eachGroups, eachIndex, output, program, run } from "./program.ts";
+import { byLine } from "./parts.ts";
+import { EACH, eachGroups, eachIndex, output, program, run } from "./program.ts";
 
 /** Rows that are summed in one pass; of more, this many blocks at most are summed first. */
 const ROWS = 64;
@@ -47,6 +48,10 @@ export function rowSums(x: Tensor, batch: number, width: number, shape: readonly
     buffers: { x, y },
     uniforms: { size: y.size, blocks, block, rows, width },
     groups: eachGroups(y.size),
+    shares: {
+      x: byLine(width / EACH, (n) => (Math.floor(n / blocks) * rows + Math.min(rows, (n % blocks) * block)) * width),
+      y: EACH,
+    },
   });
   if (blocks === 1) return y;
   const sums = rowSums(y, batch, width, shape);
