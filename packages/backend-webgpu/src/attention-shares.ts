@@ -7,7 +7,8 @@ import type { Share } from "./parts.ts";
 import { canBind } from "./parts.ts";
 
 /** From the first value of a head to its last. */
-const spanOf = ({ row }: Place, [, , length, width]: readonly number[]): number => (length! - 1) * row + width!;
+const spanOf = ({ row }: Place, [, , length, width]: readonly number[]): number =>
+  (length! - 1) * row + width!;
 
 /** Where the heads of a tensor lie: apart if, among others in rows, not even one of them can be bound. */
 export function boundPlaceOf(tensor: Tensor): Place {
@@ -36,7 +37,8 @@ export function headShares({ step, first, members, groupSize }: HeadsOfGroups): 
       const [lastGroup, lastBatch] = [groups.end[1] - 1, groups.end[2] - 1];
       const from = Math.floor((fromGroup * step + first) / size);
       const last = Math.floor((lastGroup * step + first + members - 1) / size);
-      const at = (batch: number, head: number): number => place.begin + batch * place.batch + head * place.head;
+      const at = (batch: number, head: number): number =>
+        place.begin + batch * place.batch + head * place.head;
       return [at(fromBatch, from), at(lastBatch, last) + spanOf(place, shape)];
     };
   return { queries: share(1), keys: share(groupSize) };

@@ -12,7 +12,11 @@ const fillProgram = programs((type: "f32" | "i32") =>
 );
 
 /** A new tensor with one value everywhere. */
-export function filled(shape: readonly number[], value: number, dtype: "float32" | "int32" = "float32"): Tensor {
+export function filled(
+  shape: readonly number[],
+  value: number,
+  dtype: "float32" | "int32" = "float32",
+): Tensor {
   const y = output(shape, dtype);
   run(fillProgram(dtype === "float32" ? "f32" : "i32"), {
     buffers: { y },

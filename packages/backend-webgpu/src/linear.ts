@@ -20,10 +20,10 @@ function apply({ x, weight, bias, layout: given = "linear", activation, residual
   const b = "kind" in weight ? weight.values : weight;
   const columns = weight.shape[layout === "linear" ? 0 : 1]!;
   const sizes = { batch: 1, rows: rowsOf(x.shape), inner: x.shape.at(-1)!, columns };
-  return product(
-    { a: x, b, transposeB: layout === "linear", ...sizes, bias, activation, residual },
-    [...x.shape.slice(0, -1), columns],
-  );
+  return product({ a: x, b, transposeB: layout === "linear", ...sizes, bias, activation, residual }, [
+    ...x.shape.slice(0, -1),
+    columns,
+  ]);
 }
 
 /** a^T b, the gradient of a weight. */

@@ -73,8 +73,7 @@ export function partsOf(
   const aligned = limits["minStorageBufferOffsetAlignment"]! / BYTES;
   const windowOf = (array: number, box: GroupBox): Binding => {
     const share = shares[of.arrays[array]!.name]!;
-    const [begin, end] =
-      typeof share === "number" ? [box.first[0] * share, box.end[0] * share] : share(box);
+    const [begin, end] = typeof share === "number" ? [box.first[0] * share, box.end[0] * share] : share(box);
     const from = Math.floor(begin / aligned) * aligned;
     return { array, from, count: Math.max(0, Math.min(end, sizes[array]!) - from) };
   };
@@ -111,11 +110,11 @@ export function partsOf(
         count: Math.min(step, count - i * step),
       }));
     });
-    const buffers = limits["maxStorageBuffersPerShaderStage"]!;
-    if (bindings.length > buffers)
+    const arrays = limits["maxStorageBuffersPerShaderStage"]!;
+    if (bindings.length > arrays)
       reject(
         `webgpu: ${of.name}`,
-        `see its tensors in at most ${buffers} buffers of ${most} bytes, as this device has it; smaller batches or a device with a greater maxStorageBufferBindingSize do`,
+        `see its tensors in at most ${arrays} arrays of ${most} bytes, as this device allows (smaller batches need fewer)`,
         Object.fromEntries(of.arrays.map(({ name }, i) => [name, sizes[i]! * BYTES])),
         "unsupported",
       );
@@ -154,10 +153,7 @@ const segment = (array: string, i: number): string => `${array}_segment${i}`;
 const made = new WeakMap<Program<string, string>, Map<string, Program<string, string>>>();
 
 /** The program over arrays that are cut, made once. */
-function cut(
-  of: Program<string, string>,
-  cuts: Readonly<Record<string, Cut>>,
-): Program<string, string> {
+function cut(of: Program<string, string>, cuts: Readonly<Record<string, Cut>>): Program<string, string> {
   const variants = made.get(of) ?? new Map<string, Program<string, string>>();
   made.set(of, variants);
   const key = JSON.stringify(cuts);
@@ -211,7 +207,9 @@ ${each((place) => `return ${place};`)}
 function shiftGroups(code: string): string {
   const main = code.indexOf("fn main(");
   const body = code.indexOf("{", closing(code, code.indexOf("(", main)));
-  const head = code.slice(main, body + 1).replace("@builtin(workgroup_id) group:", "@builtin(workgroup_id) own_group:");
+  const head = code
+    .slice(main, body + 1)
+    .replace("@builtin(workgroup_id) group:", "@builtin(workgroup_id) own_group:");
   const shift = "\n  let group = own_group + vec3u(uniforms.group_x, uniforms.group_y, uniforms.group_z);";
   return `${code.slice(0, main)}${head}${shift}${code.slice(body + 1)}`;
 }

@@ -241,9 +241,7 @@ function dispatch(of: Program<string, string>, { bindings, uniforms, groups }: D
   pass.setPipeline(pipeline);
   pass.setBindGroup(0, bindGroup);
   const [x, y = 1, z = 1] =
-    "count" in groups
-      ? [Math.min(groups.count, MOST_GROUPS), Math.ceil(groups.count / MOST_GROUPS)]
-      : groups;
+    "count" in groups ? [Math.min(groups.count, MOST_GROUPS), Math.ceil(groups.count / MOST_GROUPS)] : groups;
   pass.dispatchWorkgroups(x, y, z);
   own.dispatchCountInPass++;
   if (own.dispatchCountInPass >= (tf.env().get("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE") as number)) {

@@ -27,7 +27,11 @@ interface Repeats {
 }
 
 /** x + y. */
-export function add(x: Tensor, y: Tensor, { repeats, inner }: Repeats = { repeats: 1, inner: x.size }): Tensor {
+export function add(
+  x: Tensor,
+  y: Tensor,
+  { repeats, inner }: Repeats = { repeats: 1, inner: x.size },
+): Tensor {
   const sum = output(x.shape);
   const per = inner % 4 === 0 ? 4 : 1;
   const size = sum.size / per;

@@ -49,7 +49,10 @@ export function rowSums(x: Tensor, batch: number, width: number, shape: readonly
     uniforms: { size: y.size, blocks, block, rows, width },
     groups: eachGroups(y.size),
     shares: {
-      x: byLine(width / EACH, (n) => (Math.floor(n / blocks) * rows + Math.min(rows, (n % blocks) * block)) * width),
+      x: byLine(
+        width / EACH,
+        (n) => (Math.floor(n / blocks) * rows + Math.min(rows, (n % blocks) * block)) * width,
+      ),
       y: EACH,
     },
   });

@@ -6,6 +6,7 @@ import type { DeviceErrors } from "./device-errors.ts";
 import { withEngine } from "./engine.ts";
 import type { EngineData, Engine as OwnEngine } from "./engine.ts";
 import type { WebGpuAdapterInfo, WebGpuDevice } from "./gpu.ts";
+import { addInParts } from "./tfjs-add.ts";
 import { dropInPlace, isInPlace, takeApart } from "./heads-in-place.ts";
 
 /** More than a token takes in a model of 12 layers: a submit costs as much as many programs. */
@@ -18,6 +19,7 @@ export async function createEngine(
   errors: DeviceErrors,
 ): Promise<WebGPUBackend> {
   const { WebGPUBackend } = await import("@tensorflow/tfjs-backend-webgpu");
+  addInParts();
   // tfjs would compute small tensors on the CPU, and so hide what the device does with them.
   tf.env().set("WEBGPU_CPU_FORWARD", false);
   tf.env().set("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE", PROGRAMS_OF_A_SUBMIT);

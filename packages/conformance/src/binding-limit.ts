@@ -9,18 +9,16 @@ interface Device {
   }): object;
 }
 
-/** Buffers of tensors that every device lets a program see. */
-const BUFFERS = 8;
+/** So many arrays every device lets a program see. */
+const ARRAYS = 8;
 
 const deviceOf = (): Device => (tf.backend() as unknown as { device: Device }).device;
 
 /** Runs `f` on webgpu, and gives what it gives with the bytes that each program saw of each array. */
-export async function watchBindings<T>(
-  f: () => Promise<T>,
-): Promise<{ value: T; programs: readonly (readonly number[])[] }> {
+export function watchBindings<T>(f: () => T): { value: T; programs: readonly (readonly number[])[] } {
   const bind = vi.spyOn(deviceOf(), "createBindGroup");
   try {
-    const value = await f();
+    const value = f();
     const programs = bind.mock.calls.map(([{ entries }]) =>
       // The last are the uniforms.
       entries.slice(0, -1).map(({ resource }) => resource.size ?? resource.buffer.size),
@@ -32,30 +30,26 @@ export async function watchBindings<T>(
 }
 
 /**
- * Runs `f` on webgpu as on a device that lets a program see no more buffers of tensors than every device does, and of
- * each at most so many bytes, of which there is none that small, and checks that none saw more.
- * @returns What `f` gives, and how many times a program ran meanwhile.
+ * Runs `f` on webgpu as on a device that lets a program see no more arrays than every device does, and of each at most
+ * so many bytes, of which there is none that small, and checks that no program saw more.
  */
-export async function withBindingLimit<T>(
-  bytes: number,
-  f: () => Promise<T>,
-): Promise<{ value: T; programs: number }> {
+export function withBindingLimit<T>(bytes: number, f: () => T): T {
   const device = deviceOf();
   const own = device.limits;
   const pretended: Readonly<Record<string, number>> = {
     maxStorageBufferBindingSize: bytes,
-    maxStorageBuffersPerShaderStage: BUFFERS,
+    maxStorageBuffersPerShaderStage: ARRAYS,
   };
   const limits = vi
     .spyOn(device, "limits", "get")
     .mockReturnValue(new Proxy(own, { get: (_, limit: string) => pretended[limit] ?? own[limit] }));
   try {
-    const { value, programs } = await watchBindings(f);
+    const { value, programs } = watchBindings(f);
     for (const seen of programs) {
-      expect(Math.max(...seen), "bytes of an array that a program sees").toBeLessThanOrEqual(bytes);
-      expect(seen.length, "buffers that a program sees").toBeLessThanOrEqual(BUFFERS);
+      expect(Math.max(...seen), "bytes of an array").toBeLessThanOrEqual(bytes);
+      expect(seen.length, "arrays of a program").toBeLessThanOrEqual(ARRAYS);
     }
-    return { value, programs: programs.length };
+    return value;
   } finally {
     limits.mockRestore();
   }
