@@ -5,7 +5,7 @@ import type { Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { TILE } from "./attention-masks.ts";
-import { boundPlaceOf, headShares } from "./attention-shares.ts";
+import { boundPlaceOf, canBindHeads, headShares } from "./attention-shares.ts";
 import { modifierCode, modifierValues } from "./attention-modifiers.ts";
 import { FEW, planOf } from "./attention-plan.ts";
 import type { AttentionPlan } from "./attention-plan.ts";
@@ -19,7 +19,7 @@ import type { Place } from "./heads-in-place.ts";
 import { filled } from "./fill.ts";
 import { EACH, eachGroups, eachIndex, output, program, run } from "./program.ts";
 import { dropoutValues } from "./random.ts";
-import { rowSums } from "./sums.ts";
+import { sumAlong } from "./sums.ts";
 
 /** The widest head: a lane keeps an eighth of 4 of its rows. */
 const GREATEST_WIDTH = 256;
@@ -63,11 +63,16 @@ function placeUniforms(places: Record<"q" | "k" | "v" | "o", Place>): Record<Pla
 const isByKeys = (pass: Pass): boolean => pass === "dk" || pass === "dv";
 
 /** The heads that the runs of a pass are over, one after the other: first of each group, and how many from there. */
-function turnsOf(pass: Pass, { call: { q, k }, plan }: Task): { first: number; members: number }[] {
+function turnsOf(
+  pass: Pass,
+  { call: { q, k }, plan }: Task,
+  ofQueries: readonly Place[],
+): { first: number; members: number }[] {
   if (!isByKeys(pass)) return [{ first: 0, members: 1 }];
   const groupSize = q.shape[1]! / k.shape[1]!;
   // Heads that share their keys have the same ranges of them only if they are alike.
-  if (plan.strides[1] === 0) return [{ first: 0, members: groupSize }];
+  if (plan.strides[1] === 0 && ofQueries.every((place) => canBindHeads(place, groupSize)))
+    return [{ first: 0, members: groupSize }];
   return Array.from({ length: groupSize }, (_, first) => ({ first, members: 1 }));
 }
 
@@ -84,7 +89,7 @@ function runPass(
   const [, keyHeads, capacity, valueWidth] = v.shape as [number, number, number, number];
   const drops = dropout !== undefined && dropout.rate > 0;
   const code = modifierCode(modifiers);
-  const { values, uniforms } = modifierValues(modifiers, shape);
+  const { values, uniforms, table: heldTable } = modifierValues(modifiers, shape);
   const places = { q: boundPlaceOf(q), k: boundPlaceOf(k), v: boundPlaceOf(v), o: boundPlaceOf(result) };
   const vectors = [width, valueWidth, ...Object.values(places).flatMap(stepsOf)].every((n) => n % 4 === 0);
   const variant = { vectors, dropout: drops, keepsStats: stats !== undefined, modifiers: code };
@@ -96,7 +101,7 @@ function runPass(
   const groupSize = heads / keyHeads;
   let before = resumes;
   for (let part = 0; part < plan.parts; part++)
-    for (const { first, members } of turnsOf(pass, task)) {
+    for (const { first, members } of turnsOf(pass, task, dy ? [places.q, placeApart(dy)] : [places.q])) {
       const step = heads / groupHeads;
       const seen = headShares({ step, first, members, groupSize });
       run(of, {
@@ -137,13 +142,14 @@ function runPass(
         },
         groups: [ranges, groupHeads, batch],
         shares: {
-          q: seen.queries(places.q, q.shape),
-          k: seen.keys(places.k, k.shape),
-          v: seen.keys(places.v, v.shape),
-          result: (isByKeys(pass) ? seen.keys : seen.queries)(places.o, result.shape),
-          ...(stats && { stats: seen.queries(placeApart(stats), stats.shape) }),
-          ...(dy && { dy: seen.queries(placeApart(dy), dy.shape) }),
-          ...(rows && { rows: seen.queries(placeApart(rows), rows.shape) }),
+          q: seen.queries(places.q),
+          k: seen.keys(places.k),
+          v: seen.keys(places.v),
+          result: (isByKeys(pass) ? seen.keys : seen.queries)(places.o),
+          ...(stats && { stats: seen.queries(placeApart(stats)) }),
+          ...(dy && { dy: seen.queries(placeApart(dy)) }),
+          ...(rows && { rows: seen.queries(placeApart(rows)) }),
+          ...(heldTable && { values: seen.queries(heldTable) }),
         },
       });
       before = true;
@@ -186,17 +192,6 @@ function blank(shape: readonly number[], isZero: boolean): Tensor {
   return isZero ? filled(shape, 0) : output(shape);
 }
 
-/** Sums over the dimensions that are 1 in a shape. */
-function sumTo(x: Tensor, shape: readonly number[]): Tensor {
-  let sum = x;
-  for (const [axis, length] of sum.shape.entries()) {
-    if (shape[axis] === length) continue;
-    const [outer, inner] = [sum.shape.slice(0, axis), sum.shape.slice(axis + 1)].map(tf.util.sizeFromShape);
-    sum = rowSums(sum, outer!, inner!, sum.shape.with(axis, 1));
-  }
-  return sum;
-}
-
 /** Flash attention over the tiles in which the pattern allows a pair: https://arxiv.org/abs/2205.14135. */
 export const attentionWebGpu: Kernel<AttentionCall> = kernel(attentionOperation, {
   name: `attention.f32.webgpu.tile${TILE}x${TILE}`,
@@ -234,7 +229,8 @@ export const attentionWebGpu: Kernel<AttentionCall> = kernel(attentionOperation,
       );
       const result = blank([batch, heads, queries, shape[3]!], true);
       if (lookups.length > 0) runPass("dtable", task, { result, dy, rows, table: { modifier: n, lookups } });
-      return sumTo(result, shape);
+      const shared = [0, 1, 2].filter((axis) => shape[axis] === 1);
+      return tf.reshape(sumAlong(result, shared), shape);
     };
     const tables = (call.modifiers ?? []).flatMap(({ tables: given = {} }, n) =>
       Object.entries(given as Record<string, Tensor>).map(

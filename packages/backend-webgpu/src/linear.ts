@@ -4,7 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { activate } from "./activation.ts";
 import { product } from "./product.ts";
-import { add } from "./residual.ts";
+import { combine } from "./residual.ts";
 import { columnSums } from "./sums.ts";
 
 /** Weights as they are stored: what is packed together, as q, k and v are, is one matrix and takes one dispatch. */
@@ -46,7 +46,7 @@ export const linearWebGpu: Kernel<LinearCall> = kernel(linearOperation, {
     const { x, weight, bias, layout } = call;
     const before = apply({ x, weight, ...(bias && { bias }), ...(layout && { layout }) });
     const activated = activate(activation, before);
-    return { output: residual ? add(activated, residual) : activated, saved: [before] };
+    return { output: residual ? combine("+", activated, residual) : activated, saved: [before] };
   },
   gradient({ call: { x, weight, layout = "linear", activation }, saved, dy }) {
     const d = activation ? activate(activation, saved[0]!, dy) : dy;

@@ -5,15 +5,20 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 import { rowSums } from "./sums.ts";
 
-const residualProgram = programs((element: "vec4f" | "f32") =>
+interface CombineVariant {
+  readonly sign: "+" | "*";
+  readonly element: "vec4f" | "f32";
+}
+
+const combineProgram = programs(({ sign, element }: CombineVariant) =>
   program({
-    name: `residual.${element}`,
+    name: `${sign === "+" ? "residual" : "multiply"}.${element}`,
     reads: { x: element, y: element },
-    writes: { sum: element },
+    writes: { result: element },
     uniforms: { size: "u32", repeated: "u32", inner: "u32" },
     code: eachIndex(
       "uniforms.size",
-      `  sum[i] = x[i] + y[i / uniforms.repeated * uniforms.inner + i % uniforms.inner];`,
+      `  result[i] = x[i] ${sign} y[i / uniforms.repeated * uniforms.inner + i % uniforms.inner];`,
     ),
   }),
 );
@@ -26,23 +31,24 @@ interface Repeats {
   readonly inner: number;
 }
 
-/** x + y. */
-export function add(
+/** x + y or x * y. */
+export function combine(
+  sign: CombineVariant["sign"],
   x: Tensor,
   y: Tensor,
   { repeats, inner }: Repeats = { repeats: 1, inner: x.size },
 ): Tensor {
-  const sum = output(x.shape);
+  const result = output(x.shape);
   const per = inner % 4 === 0 ? 4 : 1;
-  const size = sum.size / per;
+  const size = result.size / per;
   const each = EACH * per;
-  run(residualProgram(per === 4 ? "vec4f" : "f32"), {
-    buffers: { x, y, sum },
+  run(combineProgram({ sign, element: per === 4 ? "vec4f" : "f32" }), {
+    buffers: { x, y, result },
     uniforms: { size, repeated: (repeats * inner) / per, inner: inner / per },
     groups: eachGroups(size),
-    shares: { x: each, sum: each, ...(repeats === 1 && { y: each }) },
+    shares: { x: each, result: each, ...(repeats === 1 && { y: each }) },
   });
-  return sum;
+  return result;
 }
 
 /** One pass over x, y staying where it is. */
@@ -52,7 +58,7 @@ export const residualWebGpu: Kernel<ResidualCall> = kernel(residualOperation, {
   unsupported: (call) =>
     repetitionOf(call) ? [] : ["y is repeated along dimensions that do not lie together"],
   needs: [],
-  forward: (call) => ({ output: add(call.x, call.y, repetitionOf(call)!) }),
+  forward: (call) => ({ output: combine("+", call.x, call.y, repetitionOf(call)!) }),
   gradient: ({ call, dy }) => ({
     x: () => dy,
     y: () => {

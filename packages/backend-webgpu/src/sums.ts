@@ -1,3 +1,4 @@
+import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { byLine } from "./parts.ts";
 import { EACH, eachGroups, eachIndex, output, program, run } from "./program.ts";
@@ -66,4 +67,20 @@ export function rowSums(x: Tensor, batch: number, width: number, shape: readonly
 export function columnSums(x: Tensor): Tensor {
   const width = x.shape.at(-1)!;
   return rowSums(x, 1, width, [width]);
+}
+
+/** Sums along axes, which are 1 then. */
+export function sumAlong(x: Tensor, axes: readonly number[]): Tensor {
+  let sum = x;
+  for (const axis of axes) {
+    const { shape } = sum;
+    if (shape[axis] === 1) continue;
+    const [outer, inner] = [shape.slice(0, axis), shape.slice(axis + 1)].map((part) =>
+      tf.util.sizeFromShape(part),
+    ) as [number, number];
+    const next = rowSums(sum, outer, inner, shape.with(axis, 1));
+    if (sum !== x) sum.dispose();
+    sum = next;
+  }
+  return sum;
 }
