@@ -29,7 +29,10 @@ const [LONG, MOST_PASSES, TELLING] = [8, 16, 2];
  * Makes the contenders of a case, the first of which is ours. A run is over when the device has done it; where one of
  * ours takes a moment, all do some one after the other, as layers follow each other: waking a device costs as much.
  */
-export function contenders(sets: number): (pass: (set: number) => void) => Contender["run"] {
+export function contenders(
+  sets: number,
+  mostPasses = MOST_PASSES,
+): (pass: (set: number) => void) => Contender["run"] {
   let passes = 1;
   let made = 0;
   return (pass) => {
@@ -40,7 +43,7 @@ export function contenders(sets: number): (pass: (set: number) => void) => Conte
       for (let set = first; set < first + passes; set++) pass(set % sets);
       await activeBackend()!.finish();
       const time = (performance.now() - start) / passes;
-      if (isOurs && ++runs === TELLING) passes = Math.min(MOST_PASSES, Math.max(1, Math.round(LONG / time)));
+      if (isOurs && ++runs === TELLING) passes = Math.min(mostPasses, Math.max(1, Math.round(LONG / time)));
       return time;
     };
   };
