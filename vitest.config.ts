@@ -55,7 +55,11 @@ export default defineConfig({
         test: {
           ...gpu,
           name: "webgpu-full",
-          include: ["{packages,apps,tools}/**/*.gpu-full.test.ts"],
+          // Every kernel once more, with workgroups that are zeroed as in browsers.
+          include: [
+            "{packages,apps,tools}/**/*.gpu-full.test.ts",
+            "packages/backend-webgpu/src/*.gpu.test.ts",
+          ],
           env: { HEDDLE_ZERO_WORKGROUPS: "1" },
           testTimeout: 300_000,
           hookTimeout: 300_000,
@@ -63,6 +67,8 @@ export default defineConfig({
       },
       {
         resolve: { conditions: [...conditions, "browser"] },
+        // tfjs's binary, where it looks for it in a page.
+        publicDir: "node_modules/@tensorflow/tfjs-backend-wasm/wasm-out",
         server: {
           // Cross-origin isolation: SharedArrayBuffer is there, as on a page that wants threads.
           headers: {
@@ -81,9 +87,31 @@ export default defineConfig({
         },
         test: {
           name: "browser",
-          include: ["{packages,apps,tools}/**/*.browser.test.ts"],
+          // One page for all: each new one loads every module again, and the device is one.
+          isolate: false,
+          fileParallelism: false,
+          // What conforms in Node conforms in a page by the same tests, which use nothing of Node.
+          include: [
+            "{packages,apps,tools}/**/*.browser.test.ts",
+            "packages/**/*.gpu.test.ts",
+            "packages/{core,attention,models}/src/**/goldens.test.ts",
+            "packages/models/src/goldens.gpu-full.test.ts",
+            "packages/attention/src/{mechanisms,patterns}/*.test.ts",
+            "packages/positions/src/*.test.ts",
+            "packages/backend-wasm/src/*.test.ts",
+          ],
+          exclude: [
+            // Processes, files and V8's flags, which Node alone has.
+            "packages/backend-wasm/src/{pool,wasm,wide}.test.ts",
+            // Long, and of what no engine decides: where tensors lie, how work is shared out, numbers below 2^-126.
+            "packages/backend-wasm/src/{denormals,heap,machine,units}.test.ts",
+            // Of these goldens.gpu-full.test.ts has all.
+            "packages/models/src/goldens.gpu.test.ts",
+          ],
           testTimeout: 60_000,
+          hookTimeout: 60_000,
           globalSetup: ["./tools/software-gpu/chromium.ts"],
+          setupFiles: ["./tools/software-gpu/setup.ts"],
           browser: {
             enabled: true,
             headless: true,

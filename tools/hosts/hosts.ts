@@ -9,21 +9,25 @@ export interface NodeHost {
   readonly says: string;
 }
 
-/** A page in Chromium, which asks for two threads. */
+/** A page in Chromium, which asks for two threads or for WebGPU. */
 export interface PageHost {
   readonly site: SiteName;
   /** What of the page is special, for people. */
   readonly name: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** `?file` gives the option `worker`, `?worker` runs the program in a worker. */
+  /** `?file` gives the option `worker`, `?worker` runs the program in a worker, `?webgpu` on WebGPU. */
   readonly query: string;
   readonly says: string;
+  /** How far its values may be from those of WASM. @default 0 */
+  readonly within?: number;
 }
 
+const simd = (threads: string): string => `SIMD, ${threads}, tile`;
+
 export const nodeHosts: readonly NodeHost[] = [
-  { threads: 1, inWorker: false, says: "1 thread" },
-  { threads: 2, inWorker: false, says: "2 threads" },
-  { threads: 2, inWorker: true, says: "2 threads" },
+  { threads: 1, inWorker: false, says: simd("1 thread") },
+  { threads: 2, inWorker: false, says: simd("2 threads") },
+  { threads: 2, inWorker: true, says: simd("2 threads") },
 ];
 
 const isolated = {
@@ -34,10 +38,13 @@ const strict = {
   ...isolated,
   "Content-Security-Policy": "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'",
 };
-const notIsolated = "1 thread (the page is not cross-origin isolated)";
-const noBlobs =
+const notIsolated = simd("1 thread (the page is not cross-origin isolated)");
+const noBlobs = simd(
   "1 thread (a worker did not start: it could not be loaded from a blob, which a content security policy may forbid; " +
-  "the option worker takes its file)";
+    "the option worker takes its file)",
+);
+/** Sums in an order of its own, of which no bits are asked. */
+const onWebGpu = { says: "swiftshader", within: 1e-3 };
 
 const all: readonly SiteName[] = ["Vite's build", "Vite's dev server", "webpack", "a page without a bundler"];
 /** Import maps know of no workers. */
@@ -47,15 +54,30 @@ const built: readonly SiteName[] = ["Vite's build", "webpack"];
 
 export const pageHosts: readonly PageHost[] = [
   ...all.flatMap((site) => [
-    { site, name: "isolated", headers: isolated, query: "", says: "2 threads" },
-    { site, name: "isolated, the worker's file", headers: isolated, query: "?file", says: "2 threads" },
+    { site, name: "isolated", headers: isolated, query: "", says: simd("2 threads") },
+    { site, name: "isolated, the worker's file", headers: isolated, query: "?file", says: simd("2 threads") },
     { site, name: "not isolated", headers: {}, query: "", says: notIsolated },
+    { site, name: "WebGPU, not isolated", headers: {}, query: "?webgpu", ...onWebGpu },
   ]),
   ...bundled.flatMap((site) => [
-    { site, name: "in a worker", headers: isolated, query: "?worker", says: "2 threads" },
+    { site, name: "in a worker", headers: isolated, query: "?worker", says: simd("2 threads") },
   ]),
   ...built.flatMap((site) => [
-    { site, name: "strict policy, the worker's file", headers: strict, query: "?file", says: "2 threads" },
+    {
+      site,
+      name: "strict policy, the worker's file",
+      headers: strict,
+      query: "?file",
+      says: simd("2 threads"),
+    },
     { site, name: "strict policy", headers: strict, query: "", says: noBlobs },
+    { site, name: "WebGPU, strict policy", headers: strict, query: "?webgpu", ...onWebGpu },
+    {
+      site,
+      name: "WebGPU in a worker, strict policy",
+      headers: strict,
+      query: "?webgpu&worker",
+      ...onWebGpu,
+    },
   ]),
 ];

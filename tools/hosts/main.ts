@@ -1,6 +1,7 @@
 // Installs the packages from their tarballs in a folder outside the repository and runs one small program wherever
 // they must work, in Node and in Chromium's pages: each must say how many threads it has, and give the bits of Node 24
-// on one. Arguments: parts of names of hosts (`webpack`) to run only these. KEEP=1 keeps the folder.
+// on one; on WebGPU numbers close to those. Arguments: parts of names of hosts (`webpack`) to run only these. KEEP=1
+// keeps the folder.
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +21,7 @@ import type { Outcome } from "./verdict.ts";
 interface Check {
   readonly name: string;
   readonly says: string;
+  readonly within?: number;
   readonly site?: SiteName;
   run(): Promise<Outcome>;
 }
@@ -47,7 +49,9 @@ async function step<T>(name: string, run: () => Promise<T>): Promise<T | undefin
 async function install(): Promise<number> {
   mkdirSync(folder);
   const packed = await packAll(root, work);
-  const ours = ["attention", "backend-wasm", "core", "models", "training"].map((name) => `@heddle/${name}`);
+  const ours = ["attention", "backend-wasm", "backend-webgpu", "core", "models", "training"].map(
+    (name) => `@heddle/${name}`,
+  );
   const manifest = consumerManifest([...ours, "@tensorflow/tfjs-core"], packed, root);
   writeFileSync(join(folder, "package.json"), JSON.stringify(manifest));
   cpSync(join(root, "tools/hosts/consumer"), folder, { recursive: true });
@@ -90,6 +94,7 @@ const checks: readonly Check[] = [
   ...pageHosts.map((host) => ({
     name: `${host.site}, ${host.name}: ${host.says}`,
     says: host.says,
+    within: host.within,
     site: host.site,
     run: () => runPage(host),
   })),
@@ -110,9 +115,9 @@ async function runAll(): Promise<void> {
     const site: Site = sites[name];
     if (site.build) await step(`${name} is made`, async () => site.build!(folder));
   }
-  for (const { name, says, run } of checks)
+  for (const { name, says, within, run } of checks)
     await step(name, async () => {
-      const wrong = fault(await run(), expected, says);
+      const wrong = fault(await run(), expected, { says, within });
       if (wrong !== undefined) throw new Error(wrong);
     });
 }

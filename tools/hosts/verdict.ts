@@ -21,17 +21,28 @@ export function readOutcome(text: string): Outcome {
     // Anything else is shown below.
   }
   const { description, values } = read;
-  if (typeof description !== "string" || !Array.isArray(values) || values.length === 0)
+  if (typeof description !== "string" || !values?.length || !values.every(Number.isFinite))
     throw new Error(`the program must give a description and values, got ${text}`);
   return { description, values };
 }
 
-/** What is wrong with it; undefined for what is as it must be, which is the same to the last bit. */
-export function fault(outcome: Outcome, { plain, relaxed }: Expected, says: string): string | undefined {
-  const { description, values } = outcome;
-  if (!description.includes(`SIMD, ${says}, `)) return `must say ${says}, got ${description}`;
+/** What is asked of a host. */
+export interface Rule {
+  /** Part of the description. */
+  readonly says: string;
+  /** How far its values may be. @default 0, the same to the last bit */
+  readonly within?: number | undefined;
+}
+
+/** What is wrong with it; undefined for what is as it must be. */
+export function fault(
+  { description, values }: Outcome,
+  { plain, relaxed }: Expected,
+  { says, within = 0 }: Rule,
+): string | undefined {
+  if (!description.includes(says)) return `must say ${says}, got ${description}`;
   const expected = (description.includes("relaxed") ? relaxed : plain).values;
   if (values.length !== expected.length) return `must give ${expected.length} values, got ${values.length}`;
-  const at = values.findIndex((value, i) => value !== expected[i]);
+  const at = values.findIndex((value, i) => !(Math.abs(value - expected[i]!) <= within));
   return at < 0 ? undefined : `value ${at} must be ${expected[at]}, got ${values[at]}`;
 }

@@ -28,6 +28,8 @@ export function chromiumLaunch(): { executablePath: string; args: string[]; env:
       "--disable-quic",
       "--enable-unsafe-webgpu",
       "--use-webgpu-adapter=swiftshader",
+      // As in Node, where node.ts says why.
+      "--enable-dawn-features=disable_workgroup_init",
     ],
     env: {
       ...Object.fromEntries(inherited),

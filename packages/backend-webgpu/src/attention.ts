@@ -1,39 +1,22 @@
-import { attentionOperation, maskShapeOf } from "@heddle/attention";
-import type { AttentionCall, MaskShape } from "@heddle/attention";
+import { attentionOperation } from "@heddle/attention";
+import type { AttentionCall } from "@heddle/attention";
 import { kernel } from "@heddle/core";
 import type { Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { TILE } from "./attention-masks.ts";
-import { modifierCode, modifierValues } from "./attention-modifiers.ts";
-import { FEW, planOf } from "./attention-plan.ts";
-import type { AttentionPlan } from "./attention-plan.ts";
-import { rowProgram } from "./attention-row.ts";
+import { modifierCode } from "./attention-modifiers.ts";
+import { FEW } from "./attention-plan.ts";
+import { attendFew } from "./attention-row.ts";
+import { taskOf, valuesOf, whyNoTask } from "./attention-task.ts";
+import type { Task } from "./attention-task.ts";
+import type { Pass, PassVariant } from "./attention-tile-wgsl.ts";
 import { passProgram } from "./attention-tiles.ts";
-import type { Pass, PassVariant } from "./attention-tiles.ts";
 import { loadWgsl } from "./attention-wgsl.ts";
 import { sideBySide } from "./heads.ts";
-import { placeOf } from "./heads-in-place.ts";
-import type { Place } from "./heads-in-place.ts";
+import { areVectors, placeOf, placeUniforms } from "./heads-in-place.ts";
 import { eachGroups, eachIndex, output, program, run } from "./program.ts";
 import { dropoutValues } from "./random.ts";
-
-/** The widest head: a lane keeps an eighth of 4 of its rows. */
-const GREATEST_WIDTH = 256;
-
-type PlaceUniform = `${"q" | "k" | "v" | "o"}${"Begin" | "Batch" | "Head" | "Row"}`;
-
-/** What the passes of a call share. */
-interface Task {
-  readonly call: AttentionCall;
-  readonly shape: MaskShape;
-  readonly plan: AttentionPlan;
-}
-
-function taskOf(call: AttentionCall): Task {
-  const shape = maskShapeOf(call);
-  return { call, shape, plan: planOf(call.pattern, shape) };
-}
 
 /** What the forward pass leaves for the next part of a head, and for the backward pass. */
 interface Results {
@@ -42,19 +25,6 @@ interface Results {
   readonly dy?: Tensor | undefined;
   readonly rows?: Tensor | undefined;
   readonly table?: PassVariant["table"];
-  /** Whether every query has a group, in the forward pass. */
-  readonly byRow?: boolean;
-}
-
-const stepsOf = ({ begin, batch, head, row }: Place): number[] => [begin, batch, head, row];
-
-function placeUniforms(places: Record<"q" | "k" | "v" | "o", Place>): Record<PlaceUniform, number> {
-  const each = Object.entries(places).flatMap(([name, { begin, batch, head, row }]) =>
-    Object.entries({ Begin: begin, Batch: batch, Head: head, Row: row }).map(
-      ([what, value]) => [`${name}${what}`, value] as const,
-    ),
-  );
-  return Object.fromEntries(each) as Record<PlaceUniform, number>;
 }
 
 const isByKeys = (pass: Pass): boolean => pass === "dk" || pass === "dv";
@@ -69,65 +39,33 @@ function turnsOf(pass: Pass, { call: { q, k }, plan }: Task): { first: number; m
 }
 
 /** Runs a pass, over one part of the heads after the other. `resumes`: the result holds something to add to. */
-function runPass(
-  pass: Pass,
-  task: Task,
-  { result, stats, dy, rows, table, byRow }: Results,
-  resumes = false,
-): void {
-  const { call, shape, plan } = task;
-  const { q, k, v, modifiers = [], dropout, scale = 1 / Math.sqrt(q.shape[3]!) } = call;
-  const [batch, heads, queries, width] = q.shape as [number, number, number, number];
-  const [, keyHeads, capacity, valueWidth] = v.shape as [number, number, number, number];
+function runPass(pass: Pass, task: Task, { result, stats, dy, rows, table }: Results, resumes = false): void {
+  const { call, plan } = task;
+  const { dropout } = call;
+  const [batch, heads] = call.q.shape as [number, number];
+  const keyHeads = call.k.shape[1]!;
   const drops = dropout !== undefined && dropout.rate > 0;
-  const code = modifierCode(modifiers);
-  const { values, uniforms } = modifierValues(modifiers, shape);
-  const places = { q: placeOf(q), k: placeOf(k), v: placeOf(v), o: placeOf(result) };
-  const vectors = [width, valueWidth, ...Object.values(places).flatMap(stepsOf)].every((n) => n % 4 === 0);
-  const variant = { vectors, dropout: drops, keepsStats: stats !== undefined, modifiers: code };
-  const chunks = table ? 1 : Math.ceil(result.shape[3]! / TILE);
-  const of = byRow ? rowProgram(variant) : passProgram({ ...variant, pass, chunks, ...(table && { table }) });
-  const [ranges, groupHeads] = isByKeys(pass)
-    ? [plan.ranges.keys, keyHeads]
-    : [plan.ranges.queries * (byRow ? queries : 1), heads];
-  const groupSize = heads / keyHeads;
+  const { modifiers, buffers, uniforms, ...values } = valuesOf(task);
+  const [length, o] = [result.shape[3]!, placeOf(result)];
+  const vectors = values.vectors && (pass === "dtable" || areVectors(length, o));
+  const variant = { vectors, dropout: drops, keepsStats: stats !== undefined, modifiers };
+  const chunks = table ? 1 : Math.ceil(length / TILE);
+  const of = passProgram({ ...variant, pass, chunks, ...(table && { table }) });
+  const [ranges, groupHeads] = isByKeys(pass) ? [plan.ranges.keys, keyHeads] : [plan.ranges.queries, heads];
   let before = resumes;
   for (let part = 0; part < plan.parts; part++)
     for (const { first, members } of turnsOf(pass, task)) {
       run(of, {
-        buffers: {
-          q: places.q.values,
-          k: places.k.values,
-          v: places.v.values,
-          dy,
-          rows,
-          plan: plan.words,
-          values,
-          result: pass === "o" ? places.o.values : result,
-          stats,
-        },
+        buffers: { ...buffers, dy, rows, result: o.values, stats },
         uniforms: {
-          width,
-          valueWidth,
-          queries,
-          keys: shape.keyLength,
-          capacity,
-          heads,
-          keyHeads,
-          groupSize,
+          ...uniforms,
           headStep: heads / groupHeads,
           firstHead: first,
           members,
-          planBatch: plan.strides[0],
-          planHead: plan.strides[1],
-          masks: plan.masks,
-          parts: plan.parts,
           part,
           resumes: before ? 1 : 0,
-          scale,
-          length: result.shape[3]!,
-          ...placeUniforms(places),
-          ...uniforms,
+          length,
+          ...placeUniforms("o", o),
           ...(drops && dropoutValues(dropout.rate, dropout.address)),
         },
         groups: [ranges, groupHeads, batch],
@@ -175,18 +113,20 @@ function blank(shape: readonly number[], isZero: boolean): Tensor {
 export const attentionWebGpu: Kernel<AttentionCall> = kernel(attentionOperation, {
   name: `attention.f32.webgpu.tile${TILE}x${TILE}`,
   backend: "webgpu",
-  unsupported({ q, v }) {
-    const widest = Math.max(q.shape[3]!, v.shape[3]!);
-    return widest > GREATEST_WIDTH ? [`heads of ${widest} are wider than ${GREATEST_WIDTH}`] : [];
-  },
+  unsupported: (call) => whyNoTask(call),
   forward(call, { differentiating }) {
-    const task = taskOf(call);
     const [batch, heads, queries] = call.q.shape as [number, number, number];
     const shape = [batch, heads, queries, call.v.shape[3]!] as const;
-    const result = task.shape.keyLength === 0 ? blank(shape, true) : sideBySide(shape);
-    const stats = differentiating || task.plan.parts > 1 ? output([batch, heads, queries, 2]) : undefined;
+    const noKeys = (call.keyLength ?? call.k.shape[2]) === 0;
+    const result = noKeys ? blank(shape, true) : sideBySide(shape);
     // The backward pass makes the probabilities again, and they must be those of the forward pass.
-    runPass("o", task, { result, stats, byRow: queries <= FEW && !differentiating });
+    if (queries <= FEW && !differentiating) {
+      attendFew(call, result);
+      return { output: result };
+    }
+    const task = taskOf(call);
+    const stats = differentiating || task.plan.parts > 1 ? output([batch, heads, queries, 2]) : undefined;
+    runPass("o", task, { result, stats });
     return { output: result, ...(differentiating && { saved: [result, stats!] }) };
   },
   gradient({ call, saved, dy }) {

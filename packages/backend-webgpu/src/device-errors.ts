@@ -59,15 +59,21 @@ export function watchDevice(device: WebGpuDevice): DeviceErrors {
         first = undefined;
       }
     },
-    async unlessLost(work) {
+    async unlessLost<T>(work: Promise<T>) {
       let giveUp: (reason: HeddleError) => void;
       try {
-        return await new Promise((resolve, reject) => {
+        return await new Promise<T>((resolve, reject) => {
           waiting.add((giveUp = reject));
           if (lost) reject(lost);
           const fail = (error: unknown): void =>
             void setTimeout(() => reject(first ?? error), isAborted(error) ? TELLING : 0);
-          work.then((value) => (lost ? reject(lost) : resolve(value)), fail);
+          const succeed = (value: T): void => {
+            if (lost) reject(lost);
+            // One mistake is several errors, and Chromium tells of the others in a moment: they belong to this call.
+            else if (first) setTimeout(resolve, 0, value);
+            else resolve(value);
+          };
+          work.then(succeed, fail);
         });
       } finally {
         waiting.delete(giveUp!);

@@ -1,7 +1,15 @@
 import { embeddingOperation, kernel } from "@heddle/core";
-import type { EmbeddingCall, Kernel } from "@heddle/core";
+import type { EmbeddingCall, Kernel, PackedMatrix, StorageKind } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
+import {
+  storageOf,
+  storedElement,
+  storedWgsl,
+  unsupportedForm,
+  VALUE_BYTES,
+  valuesOf,
+} from "./matrix-forms.ts";
 import { eachGroups, eachIndex, output, program, programs, rowParts, run } from "./program.ts";
 
 type Value = "f32" | "vec4f";
@@ -10,23 +18,23 @@ type Value = "f32" | "vec4f";
 const valueOf = (width: number): readonly [type: Value, per: number] =>
   width % 4 === 0 ? ["vec4f", 4] : ["f32", 1];
 
-const rowsProgram = programs((type: Value) =>
+const rowsProgram = programs(({ type, storage }: { type: Value; storage: StorageKind }) =>
   program({
-    name: `embedding.${type}.rows`,
-    reads: { table: type, ids: "i32" },
+    name: `embedding.${storage}.${type}.rows`,
+    reads: { table: storedElement(storage, type === "vec4f"), ids: "i32" },
     writes: { y: type },
     uniforms: { size: "u32", first_row: "u32", rows: "u32", width: "u32" },
-    code: eachIndex(
+    code: `${storedWgsl("table", storage, type === "vec4f")}${eachIndex(
       "uniforms.size",
       `  // Rows before the part's first wrap round, and are beyond its last.
   let row = u32(ids[i / uniforms.width]) - uniforms.first_row;
   if (row < uniforms.rows) {
-    y[i] = table[row * uniforms.width + i % uniforms.width];
+    y[i] = table_at((row * uniforms.width + i % uniforms.width) * ${type === "vec4f" ? 4 : 1});
   } else if (uniforms.first_row == 0) {
     // For another part to write, or the table has no such row.
     y[i] = ${type}();
   }`,
-    ),
+    )}`,
   }),
 );
 
@@ -69,14 +77,16 @@ const gradientProgram = programs((type: Value) =>
   }),
 );
 
-function rowsOf(table: Tensor, ids: Tensor): Tensor {
+function rowsOf(table: Tensor | PackedMatrix, ids: Tensor): Tensor {
+  const storage = storageOf(table)!;
+  const bytes = VALUE_BYTES[storage];
   const [rows, width] = table.shape as [number, number];
   const [type, per] = valueOf(width);
   const y = output([...ids.shape, width]);
   const size = y.size / per;
-  for (const part of rowParts(rows, width))
-    run(rowsProgram(type), {
-      buffers: { table: part.of(table), ids, y },
+  for (const part of rowParts(rows, width, [bytes]))
+    run(rowsProgram({ type, storage }), {
+      buffers: { table: part.of(valuesOf(table), bytes), ids, y },
       uniforms: { size, first_row: part.first, rows: part.rows, width: width / per },
       groups: eachGroups(size),
     });
@@ -111,7 +121,7 @@ function tableGradient(shape: readonly number[], ids: Tensor, dy: Tensor): Tenso
 export const embeddingWebGpu: Kernel<EmbeddingCall> = kernel(embeddingOperation, {
   name: "embedding.f32.webgpu.rows",
   backend: "webgpu",
-  unsupported: () => [],
+  unsupported: ({ table }) => unsupportedForm("table", table),
   needs: [],
   // The ids are no differentiable input, so they are saved here.
   forward: ({ table, ids }) => ({ output: rowsOf(table, ids), saved: [ids] }),

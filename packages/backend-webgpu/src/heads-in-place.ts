@@ -104,3 +104,42 @@ export function placeOf(tensor: Tensor): Place {
   const { rows, at } = found;
   return { values: rows, begin: at.begin, batch: at.length * at.width, head: at.headWidth, row: at.width };
 }
+
+/** Whether rows of heads can be read and written four columns at a time. */
+export function areVectors(headWidth: number, { begin, batch, head, row }: Place): boolean {
+  return [headWidth, begin, batch, head, row].every((n) => n % 4 === 0);
+}
+
+/** Names of the numbers that tell a program where heads lie. */
+export type PlaceUniform<N extends string> = `${N}${"Begin" | "Batch" | "Head" | "Row"}`;
+
+/** Their types. */
+export function placeTypes<N extends string>(name: N): Readonly<Record<PlaceUniform<N>, "u32">> {
+  return placeRecord(name, { begin: "u32", batch: "u32", head: "u32", row: "u32" });
+}
+
+/** Their values, in elements of `per` values. */
+export function placeUniforms<N extends string>(
+  name: N,
+  { begin, batch, head, row }: Place,
+  per = 1,
+): Readonly<Record<PlaceUniform<N>, number>> {
+  return placeRecord(name, { begin: begin / per, batch: batch / per, head: head / per, row: row / per });
+}
+
+function placeRecord<N extends string, T>(
+  name: N,
+  { begin, batch, head, row }: Record<"begin" | "batch" | "head" | "row", T>,
+): Readonly<Record<PlaceUniform<N>, T>> {
+  const all = {
+    [`${name}Begin`]: begin,
+    [`${name}Batch`]: batch,
+    [`${name}Head`]: head,
+    [`${name}Row`]: row,
+  };
+  return all as Record<PlaceUniform<N>, T>;
+}
+
+/** In WGSL, where a head begins. */
+export const headAt = (name: string, batch: string, head: string): string =>
+  `uniforms.${name}Begin + ${batch} * uniforms.${name}Batch + ${head} * uniforms.${name}Head`;

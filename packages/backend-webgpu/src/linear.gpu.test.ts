@@ -11,7 +11,8 @@ import { differentiate, explain, linear, linearOperation, withKernels } from "@h
 import type { LinearCall, MatrixLayout, Packing } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
-import { linearWebGpu, plain } from "./linear.ts";
+import { linearWebGpu } from "./linear.ts";
+import { plain } from "./matrix-forms.ts";
 
 const layouts = ["linear", "conv1d"] as const;
 

@@ -1,20 +1,14 @@
 import { kernel, linearOperation, rowsOf } from "@heddle/core";
-import type { Kernel, LinearCall, Packing } from "@heddle/core";
+import type { Kernel, LinearCall } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { activate } from "./activation.ts";
+import { storageOf, unsupportedForm, VALUE_BYTES, valuesOf } from "./matrix-forms.ts";
 import { productInto } from "./product.ts";
 import type { Product } from "./product.ts";
 import { output, rowParts } from "./program.ts";
 import type { RowPart } from "./program.ts";
 import { columnSums } from "./sums.ts";
-
-/** Weights as they are stored: what is packed together, as q, k and v are, is one matrix and takes one dispatch. */
-export const plain: Packing = {
-  name: "f32.plain",
-  pack: (weight) => tf.clone(weight),
-  unpack: ({ values }) => tf.clone(values),
-};
 
 /** Columns of a matrix [rows, width], copied where they are not all of them. */
 function columnsOf(x: Tensor, { first, rows: count }: RowPart): Tensor {
@@ -25,12 +19,14 @@ function columnsOf(x: Tensor, { first, rows: count }: RowPart): Tensor {
 /** activation(x w + bias) + residual, [..., M]: one dispatch, or where the device cannot bind all, one a part. */
 function apply({ x, weight, bias, layout: given = "linear", activation, residual }: LinearCall): Tensor {
   const layout = "kind" in weight ? weight.layout : given;
-  const values = "kind" in weight ? weight.values : weight;
+  const values = valuesOf(weight);
+  const storage = storageOf(weight) ?? "f32";
+  const bytes = VALUE_BYTES[storage];
   const [rows, inner] = [rowsOf(x.shape), x.shape.at(-1)!];
   const columns = weight.shape[layout === "linear" ? 0 : 1]!;
   const y = output([...x.shape.slice(0, -1), columns]);
   if (y.size === 0) return y;
-  const parts = layout === "linear" ? rowParts(columns, inner) : rowParts(inner, columns);
+  const parts = layout === "linear" ? rowParts(columns, inner, [bytes]) : rowParts(inner, columns, [bytes]);
   if (activation && layout === "conv1d" && parts.length > 1) {
     const activated = activate(activation, apply({ x, weight, ...(bias && { bias }), layout }));
     return residual ? tf.add(activated, residual) : activated;
@@ -38,12 +34,12 @@ function apply({ x, weight, bias, layout: given = "linear", activation, residual
   for (const over of rowParts(rows, columns)) {
     const own =
       over.rows === rows ? x : tf.slice(tf.reshape(x, [rows, inner]), [over.first, 0], [over.rows, -1]);
-    const all = { a: own, batch: 1, rows: over.rows, inner, columns, bias, activation };
+    const all = { a: own, storage, batch: 1, rows: over.rows, inner, columns, bias, activation };
     let before: Product["residual"] = residual && over.of(residual);
     parts.forEach((part, i) => {
       if (layout === "linear") {
         const columnsOfPart = { y: over.of(y), first: part.first, width: columns };
-        const b = part.of(values);
+        const b = part.of(values, bytes);
         productInto({ ...all, b, transposeB: true, columns: part.rows, residual: before }, columnsOfPart);
         return;
       }
@@ -51,7 +47,7 @@ function apply({ x, weight, bias, layout: given = "linear", activation, residual
       const product = {
         ...all,
         a: columnsOf(own, part),
-        b: part.of(values),
+        b: part.of(values, bytes),
         inner: part.rows,
         bias: i === 0 ? bias : undefined,
         residual: before,
@@ -88,8 +84,7 @@ function weightGradient(a: Tensor, b: Tensor, shape: readonly number[]): Tensor 
 export const linearWebGpu: Kernel<LinearCall> = kernel(linearOperation, {
   name: "linear.f32.webgpu.tiles",
   backend: "webgpu",
-  unsupported: ({ weight }) =>
-    "kind" in weight && weight.packing !== plain ? [`the weight is packed as ${weight.packing.name}`] : [],
+  unsupported: ({ weight }) => unsupportedForm("weight", weight),
   needs: ["x", "weight"],
   forward(call, { differentiating }) {
     const { activation, residual } = call;

@@ -1,5 +1,5 @@
 /** Products of matrices on the device: the one way that `linear`, `matmul` and their gradients take. */
-import type { Activation } from "@heddle/core";
+import type { Activation, StorageKind } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { engine } from "./engine.ts";
 import { flatGroups, output, run } from "./program.ts";
@@ -17,6 +17,8 @@ export interface Product {
   readonly b: Values | Part;
   readonly transposeA?: boolean;
   readonly transposeB?: boolean;
+  /** How the values of `b` are held. @default "f32" */
+  readonly storage?: StorageKind | undefined;
   readonly batch: number;
   readonly rows: number;
   readonly inner: number;
@@ -51,8 +53,8 @@ export function productInto(call: Product, { y, first, width }: Columns): void {
   const calibration = calibrationOf(engine().device);
   const isFew = rows <= MOST_ROWS && aAlong;
   const form: ProductForm = {
-    a: { alongInner: aAlong, vectors: (aAlong ? inner : rows) % 4 === 0 },
-    b: { alongInner: bAlong, vectors: (bAlong ? inner : columns) % 4 === 0 },
+    a: { alongInner: aAlong, vectors: (aAlong ? inner : rows) % 4 === 0, storage: "f32" },
+    b: { alongInner: bAlong, vectors: (bAlong ? inner : columns) % 4 === 0, storage: call.storage ?? "f32" },
     bias: bias !== undefined,
     activation,
     residual: residual !== undefined,

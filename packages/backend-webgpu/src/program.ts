@@ -8,7 +8,7 @@ import type { ComputeDevice, ComputePipeline, GpuBuffer } from "./gpu.ts";
 /** Types of uniforms. */
 type Scalar = "f32" | "i32" | "u32";
 /** What an array in memory is of; `vec4f` needs a number of values that 4 divides. */
-type Element = Scalar | "vec2f" | "vec4f";
+export type Element = Scalar | "vec2f" | "vec2u" | "vec4f";
 
 /** A program's parts. */
 export interface ProgramParts<R extends string, W extends string, U extends string> {
@@ -141,7 +141,7 @@ function compiledBy(device: ComputeDevice): Compiled {
 /** A tensor, or data of the device that is none. */
 export type Values = Pick<Tensor, "dataId" | "size">;
 
-/** Values of a tensor that follow each other, as a program's whole array. */
+/** Values of 4 bytes of a tensor that follow each other, as a program's whole array. */
 export interface Part {
   readonly tensor: Values;
   /** Number of the first, at an offset that the device allows: `rowParts` gives such. */
@@ -156,23 +156,34 @@ export interface RowPart {
   /** Number of the first. */
   readonly first: number;
   readonly rows: number;
-  /** Those of a matrix. */
-  of(matrix: Values): Part;
+  /** Those of a matrix whose values have so many bytes. @default 4 */
+  of(matrix: Values, bytes?: number): Part;
 }
 
-/** Matrices as parts that the device can bind: one as a rule, of all rows. */
-export function rowParts(rows: number, width: number): RowPart[] {
+/** Matrices as parts that the device can bind: one as a rule, of all rows. `bytes` are those of a value of each. */
+export function rowParts(
+  rows: number,
+  width: number,
+  bytes: readonly number[] = [BYTES_PER_VALUE],
+): RowPart[] {
   const { maxStorageBufferBindingSize: most, minStorageBufferOffsetAlignment: alignment } = engine().device
     .limits as Readonly<Record<string, number>>;
-  const rowBytes = width * BYTES_PER_VALUE;
+  const [least, greatest] = [Math.min(...bytes) * width, Math.max(...bytes) * width];
   // Rows from one that a part may begin with to the next.
   let step = 1;
-  while ((step * rowBytes) % alignment! !== 0) step *= 2;
-  const each = Math.min(rows, Math.max(step, Math.floor(most! / rowBytes / step) * step));
+  while ((step * least) % alignment! !== 0) step *= 2;
+  const each = Math.min(rows, Math.max(step, Math.floor(most! / greatest / step) * step));
   return Array.from({ length: Math.ceil(rows / each) || 1 }, (_, i) => {
     const first = i * each;
     const own = Math.min(each, rows - first);
-    return { first, rows: own, of: (tensor) => ({ tensor, from: first * width, count: own * width }) };
+    return {
+      first,
+      rows: own,
+      of(tensor, each = BYTES_PER_VALUE) {
+        const words = each / BYTES_PER_VALUE;
+        return { tensor, from: first * width * words, count: Math.ceil(own * width * words) };
+      },
+    };
   });
 }
 

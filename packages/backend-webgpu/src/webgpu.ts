@@ -11,14 +11,16 @@ import type { WebGpuDevice } from "./gpu.ts";
 import { activationWebGpu } from "./activation.ts";
 import { adamwWebGpu } from "./adamw.ts";
 import { attentionWebGpu } from "./attention.ts";
+import { attentionMapsWebGpu } from "./attention-maps.ts";
 import { cacheWriteWebGpu } from "./cache-write.ts";
 import { chooseTokenWebGpu } from "./choose-token.ts";
 import { crossEntropyWebGpu } from "./cross-entropy.ts";
 import { dropoutWebGpu } from "./dropout.ts";
 import { embeddingWebGpu } from "./embedding.ts";
 import { mergeHeadsWebGpu, splitHeadsWebGpu } from "./heads.ts";
-import { linearWebGpu, plain } from "./linear.ts";
+import { linearWebGpu } from "./linear.ts";
 import { matmulWebGpu } from "./matmul.ts";
+import { halves, plain } from "./matrix-forms.ts";
 import { dropAllInPlace } from "./heads-in-place.ts";
 import { layerNormWebGpu, rmsNormWebGpu } from "./norms.ts";
 import { residualWebGpu } from "./residual.ts";
@@ -47,6 +49,7 @@ export interface WebGpuOptions {
 const own: readonly AnyKernel[] = [
   activationWebGpu,
   adamwWebGpu,
+  attentionMapsWebGpu,
   attentionWebGpu,
   cacheWriteWebGpu,
   chooseTokenWebGpu,
@@ -96,6 +99,7 @@ async function start(options: WebGpuOptions): Promise<StartedBackend> {
       engine,
       kernels: [...kernels, ...own],
       packing: plain,
+      halves,
       description: describeDevice(device, made.info),
       checkErrors: () => watch.take(),
       get lost() {

@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import {
   activation,
+  adamwStep,
   crossEntropy,
   embedding,
   layerNorm,
@@ -10,7 +11,7 @@ import {
   rmsNorm,
   rotary,
 } from "@heddle/core";
-import type { Activation } from "@heddle/core";
+import type { Activation, AdamWCall } from "@heddle/core";
 import type { GoldenCall, GoldenTable } from "./test-goldens.ts";
 
 const ACTIVATION: Readonly<Record<string, Activation>> = {
@@ -62,11 +63,28 @@ const turned = ({ tensors, integers, options, output }: GoldenCall): Tensor =>
     pairs: options["style"] === "halves" ? "half" : "interleaved",
   });
 
-const another = "checked step by step, since it has no gradient";
+/** Steps from no running means up to the one that the output names. */
+const adamwSteps = ({ tensors, options, output }: GoldenCall): Tensor => {
+  const [part, last] = output.split(".") as ["parameter" | "firstMoment" | "secondMoment", string];
+  const rates = options as Omit<AdamWCall, "value" | "gradient" | "mean" | "square" | "step">;
+  let value = tensors["parameter"]!;
+  let [mean, square]: [Tensor, Tensor] = [tf.zeros(value.shape), tf.zeros(value.shape)];
+  for (let step = 1; step <= Number(last); step++)
+    [value, mean, square] = adamwStep({
+      value,
+      gradient: tensors[`gradient.${step}`]!,
+      mean,
+      square,
+      step,
+      ...rates,
+    });
+  return { parameter: value, firstMoment: mean, secondMoment: square }[part];
+};
+
 /** The cases of `operations.safetensors`, by Heddle's operations. */
 export const operationGoldens: GoldenTable = {
-  adamw: another,
-  "adamw-plain": another,
+  adamw: adamwSteps,
+  "adamw-plain": adamwSteps,
   "clip-norm": "clipping belongs to training",
   "clip-norm-below": "clipping belongs to training",
   "cross-entropy": loss,

@@ -24,8 +24,11 @@ export interface KernelRule {
   readonly gradient?: number;
 }
 
-/** A device in software takes seconds for what others do at once; what leaks, leaks in each run. */
-const runsOn = (backend: string): number => (backend === "webgpu" ? 10 : 100);
+/**
+ * A device in software takes seconds for what others do at once, and a page has all these tests after Node; what leaks,
+ * leaks in each run.
+ */
+const runsOn = (backend: string): number => (backend === "webgpu" || "document" in globalThis ? 10 : 100);
 
 /**
  * A kernel against its operation's reference on the active backend: outputs, gradients where the kernel has them,

@@ -1,9 +1,14 @@
-/** A page runs the program as its address asks and shows the result: `?file` for the worker's file, `?worker` in a worker. */
+/**
+ * A page runs the program as its address asks and shows the result: `?file` for the worker's file, `?worker` in a
+ * worker, `?webgpu` on WebGPU.
+ */
 import { run } from "./program.js";
 
 export async function show({ wasm, workerFile, startWorker }) {
   const asked = new URLSearchParams(location.search);
-  const options = { wasm, threads: 2, ...(asked.has("file") && { worker: workerFile }) };
+  const options = asked.has("webgpu")
+    ? undefined
+    : { wasm, threads: 2, ...(asked.has("file") && { worker: workerFile }) };
   let result;
   try {
     result = await (asked.has("worker") ? inWorker(startWorker(), options) : run(options));
