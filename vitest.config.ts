@@ -55,7 +55,11 @@ export default defineConfig({
         test: {
           ...gpu,
           name: "webgpu-full",
-          include: ["{packages,apps,tools}/**/*.gpu-full.test.ts"],
+          // Every kernel once more, with workgroups that are zeroed as in browsers.
+          include: [
+            "{packages,apps,tools}/**/*.gpu-full.test.ts",
+            "packages/backend-webgpu/src/*.gpu.test.ts",
+          ],
           env: { HEDDLE_ZERO_WORKGROUPS: "1" },
           testTimeout: 300_000,
           hookTimeout: 300_000,

@@ -21,3 +21,7 @@ export function values(
     .uniforms(count)
     .map((uniform) => (uniform - 0.5) * scale);
 }
+
+/** Integers below `bound`, spread over them. */
+export const integers = (count: number, bound: number): Int32Array =>
+  Int32Array.from({ length: count }, (_, i) => (i * 7919) % bound);

@@ -1,4 +1,4 @@
-/** `npm run bench -- [suite…] [--json FILE] [--repeats N]`: times our parts against what users would write or use instead. */
+/** `npm run bench -- [suite…] [--only TEXT] [--json FILE] [--repeats N]`: times our parts against what users would write or use instead. */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
@@ -18,13 +18,15 @@ const suites: Readonly<Record<string, () => Promise<BenchSuite>>> = {
   attention: async () => (await import("./suites/attention.ts")).attentionForward(),
 };
 
-const usage = `npm run bench -- [suite…] [--json FILE] [--repeats N]
+const usage = `npm run bench -- [suite…] [--only TEXT] [--json FILE] [--repeats N]
   suites: ${Object.keys(suites).join(", ")}
   Other libraries: npm run bench:setup installs those of npm, HEDDLE_PYTHON names a Python that has PyTorch.`;
 
 interface Options {
   readonly names: readonly string[];
   readonly repeats: number;
+  /** What the names of the cases hold. */
+  readonly only?: string | undefined;
   readonly json?: string | undefined;
 }
 
@@ -33,6 +35,7 @@ function readOptions(): Options | undefined {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
+      only: { type: "string" },
       json: { type: "string" },
       repeats: { type: "string", default: "15" },
       help: { type: "boolean", default: false },
@@ -46,7 +49,7 @@ function readOptions(): Options | undefined {
   const repeats = Number(values.repeats);
   if (!Number.isInteger(repeats) || repeats < 1)
     throw new RangeError(`bench: --repeats must be an integer >= 1, got "${values.repeats}"`);
-  return { names, repeats, json: values.json };
+  return { names, repeats, only: values.only, json: values.json };
 }
 
 function optionsOrExit(): Options {
@@ -61,7 +64,7 @@ function optionsOrExit(): Options {
   }
 }
 
-const { names, repeats, json } = optionsOrExit();
+const { names, repeats, only, json } = optionsOrExit();
 
 function commit(): string {
   try {
@@ -77,7 +80,7 @@ const rows: BenchRow[] = [];
 for (const name of names) {
   const suite = await suites[name]!();
   console.log(`${name}: ${suite.mode}`);
-  for await (const row of runSuite(name, suite, { repeats })) {
+  for await (const row of runSuite(name, suite, { repeats, only })) {
     rows.push(row);
     console.log(rowText(row));
   }

@@ -47,6 +47,23 @@ describe("runSuite", () => {
     );
   });
 
+  it("measures only cases with a text in their names, and frees the others", async () => {
+    const freed: string[] = [];
+    const ours = async (): Promise<void> => {};
+    const cases = ["softmax", "matmul"].map((name): BenchCase => ({
+      name,
+      sets: 1,
+      ours,
+      peers: {},
+      dispose: () => void freed.push(name),
+    }));
+    const measured: string[] = [];
+    for await (const one of runSuite("suite", suiteOf(cases), { repeats: 3, only: "mul" }))
+      measured.push(one.case);
+    expect(measured).toEqual(["matmul"]);
+    expect(freed).toEqual(["softmax", "matmul"]);
+  });
+
   it("says what the suite ran on as the suite knows it after the run", async () => {
     let mode = "narrow or wide";
     const ours = async (): Promise<void> => void (mode = "wide");

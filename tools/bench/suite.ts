@@ -21,6 +21,8 @@ export interface BenchCase {
 /** Where a suite runs. */
 export interface BenchContext {
   readonly repeats: number;
+  /** Only cases whose names hold this. @default all */
+  readonly only?: string | undefined;
 }
 
 /** A suite: starts what it needs and gives its cases one by one. */
@@ -36,10 +38,14 @@ export interface BenchSuite {
 export async function* runSuite(
   name: string,
   suite: BenchSuite,
-  { repeats }: BenchContext,
+  { repeats, only = "" }: BenchContext,
 ): AsyncGenerator<BenchRow> {
   const { threads } = suite;
   for await (const { name: title, sets, ours, peers, forms, rate, dispose } of suite.cases()) {
+    if (!title.includes(only)) {
+      await dispose();
+      continue;
+    }
     const contenders = [{ name: "ours", run: ours }];
     for (const [peer, run] of Object.entries(peers))
       if (typeof run === "function") contenders.push({ name: peer, run });

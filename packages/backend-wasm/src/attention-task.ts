@@ -1,7 +1,7 @@
 /** The task that the kernels of attention share, as kernels/attention.h has it. */
 import { copyMaskShape, maskShapeOf, sameMaskShape } from "@heddle/attention";
 import type { AttentionCall, AttentionPattern, MaskShape } from "@heddle/attention";
-import { randomStream } from "@heddle/core";
+import { randomStream, RecentlyUsed } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { GREATEST_MODIFIERS, placeModifiers } from "./attention-modifiers.ts";
 import { planAttention } from "./attention-plan.ts";
@@ -21,18 +21,18 @@ interface KeptPlan {
   readonly plan: AttentionPlan;
 }
 
-/** The plans of each machine, the one used last in front. */
-const kept = new WeakMap<Machine, KeptPlan[]>();
+const kept = new WeakMap<Machine, RecentlyUsed<KeptPlan>>();
 
 function planOf(owner: Machine, pattern: AttentionPattern, shape: MaskShape): AttentionPlan {
-  const plans = kept.get(owner) ?? [];
+  const plans = kept.get(owner) ?? new RecentlyUsed<KeptPlan>(PLANS_KEPT, ({ plan }) => plan.free());
   kept.set(owner, plans);
-  const at = plans.findIndex((known) => known.pattern === pattern && sameMaskShape(known.shape, shape));
-  const found = at >= 0 ? plans.splice(at, 1)[0]! : undefined;
-  const entry = found ?? { pattern, shape: copyMaskShape(shape), plan: planAttention(owner, pattern, shape) };
-  plans.unshift(entry);
-  while (plans.length > PLANS_KEPT) plans.pop()!.plan.free();
-  return entry.plan;
+  const fits = (known: KeptPlan): boolean => known.pattern === pattern && sameMaskShape(known.shape, shape);
+  const make = (): KeptPlan => ({
+    pattern,
+    shape: copyMaskShape(shape),
+    plan: planAttention(owner, pattern, shape),
+  });
+  return plans.get(fits, make).plan;
 }
 
 /** The stream of random numbers, below which part of its 24 bits a probability is dropped, and the others' factor. */

@@ -16,14 +16,14 @@ function checkIds(ids: Tensor, rows: number): void {
 export const embeddingWasm: Kernel<EmbeddingCall> = kernel(embeddingOperation, {
   name: "embedding.f32.wasm.rows",
   backend: "wasm",
-  unsupported: () => [],
+  unsupported: ({ table }) => ("kind" in table ? [`the table is packed as ${table.packing.name}`] : []),
   needs: [],
   forward({ table, ids }) {
     const { address, output, run } = machine();
     const [rows, width] = table.shape as [number, number];
     checkIds(ids, rows);
     const y = output([...ids.shape, width]);
-    run("embedding", [...[table, ids, y].map(address), rows, width, ids.size]);
+    run("embedding", [...[table as Tensor, ids, y].map(address), rows, width, ids.size]);
     // The ids are no differentiable input, so they are saved here.
     return { output: y, saved: [ids] };
   },

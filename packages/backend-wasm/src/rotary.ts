@@ -1,50 +1,8 @@
-import { kernel, rotaryOperation } from "@heddle/core";
+import { kernel, rotaryAngles, rotaryOperation } from "@heddle/core";
 import type { Kernel, RotaryCall } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { float, machine } from "./machine.ts";
-
-/** Cosines and sines of the angles of some tokens. */
-interface AngleTable {
-  readonly positions: Int32Array;
-  readonly base: number;
-  readonly width: number;
-  /** [tokens, 2, width / 2] */
-  readonly values: Float32Array;
-}
-
-/** Tables kept, since all layers of a model turn by the same angles. */
-const TABLES_KEPT = 4;
-
-/** The one used last in front. */
-const kept: AngleTable[] = [];
-
-function tableOf({ x, positions, base = 10_000, width = x.shape[3]! }: RotaryCall): AngleTable {
-  const at = kept.findIndex(
-    (table) =>
-      table.base === base &&
-      table.width === width &&
-      table.positions.length === positions.length &&
-      table.positions.every((position, i) => position === positions[i]),
-  );
-  const found = at >= 0 ? kept.splice(at, 1)[0]! : makeTable(positions.slice(), base, width);
-  kept.unshift(found);
-  kept.length = Math.min(kept.length, TABLES_KEPT);
-  return found;
-}
-
-function makeTable(positions: Int32Array, base: number, width: number): AngleTable {
-  const half = width / 2;
-  const frequencies = Float64Array.from({ length: half }, (_, i) => base ** ((-2 * i) / width));
-  const values = new Float32Array(positions.length * width);
-  for (const [token, position] of positions.entries())
-    for (let i = 0; i < half; i++) {
-      const angle = position * frequencies[i]!;
-      values[token * width + i] = Math.cos(angle);
-      values[token * width + half + i] = Math.sin(angle);
-    }
-  return { positions, base, width, values };
-}
 
 /** The pairs of x turned by their angles, or back by them. */
 function turn(
@@ -77,7 +35,7 @@ export const rotaryWasm: Kernel<RotaryCall> = kernel(rotaryOperation, {
   unsupported: () => [],
   needs: [],
   forward(call) {
-    const angles = tf.tensor1d(tableOf(call).values);
+    const angles = tf.tensor1d(rotaryAngles(call));
     return { output: turn(call.x, angles, call, 1), saved: [angles] };
   },
   // A rotation's transpose is the rotation back.

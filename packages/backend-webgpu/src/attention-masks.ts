@@ -1,5 +1,5 @@
 /** Masks of the tiles in which a pattern allows some pairs: a word for each query, a bit for each key. */
-import { allows, emitMaskWgsl, tableWords } from "@heddle/attention";
+import { compileBoolean, emitMaskWgsl, tableWords } from "@heddle/attention";
 import type { BooleanNode, EmittedWgsl, MaskShape, PatternRow, StridedRange } from "@heddle/attention";
 import { eachGroups, eachIndex, program, programs, run } from "./program.ts";
 import type { Values } from "./program.ts";
@@ -29,19 +29,27 @@ export function maskWords(
   { queryRows, keyLength }: MaskShape,
 ): number[] {
   const { queryOffset, attributes } = row;
-  const at = (of: "query" | "key", place: number): Record<string, number> =>
-    Object.fromEntries(Object.entries(attributes[of]!).map(([name, values]) => [name, values[place]!]));
-  const queryLength = queryOffset + queryRows;
+  const allowed = compileBoolean(expression);
+  const line = new Uint8Array(TILE);
   return tiles.flatMap(({ queries, keys }) =>
     Array.from({ length: TILE }, (_, i) => {
-      const query = queries.start + queries.step * i;
+      if (i >= queries.count) return 0;
+      const place = queries.start + queries.step * i;
+      const frame = {
+        query: queryOffset + place,
+        row: place,
+        head,
+        queryLength: queryOffset + queryRows,
+        keyLength,
+        keyStart: keys.start,
+        keyStep: keys.step,
+        keyCount: keys.count,
+        attributes,
+        run: 0,
+      };
+      allowed(frame, line, 0);
       let word = 0;
-      for (let j = 0; i < queries.count && j < keys.count; j++) {
-        const key = keys.start + keys.step * j;
-        const pair = { query: queryOffset + query, key, head, queryLength, keyLength };
-        if (allows(expression, { ...pair, attributes: { query: at("query", query), key: at("key", key) } }))
-          word |= 1 << j;
-      }
+      for (let j = 0; j < keys.count; j++) word |= line[j]! << j;
       return word;
     }),
   );

@@ -13,6 +13,7 @@ import {
   checkAllowsSomething,
   copyMaskShape,
   disjointParts,
+  reads,
   resolvePattern,
   sameMaskShape,
   tilesOf,
@@ -24,6 +25,7 @@ import type {
   PatternRow,
   StridedRange,
 } from "@heddle/attention";
+import { RecentlyUsed } from "@heddle/core";
 import { maskWords, placeMasks, TILE } from "./attention-masks.ts";
 import type { MaskedTiles } from "./attention-masks.ts";
 import { engine } from "./engine.ts";
@@ -54,9 +56,22 @@ export interface AttentionPlan {
   readonly strides: readonly [batch: number, head: number];
   /** The most parts that a head has. */
   readonly parts: number;
+  /** The most tiles that a range of queries has. */
+  readonly longest: number;
   /** The most ranges that a part of a head has. */
   readonly ranges: { readonly queries: number; readonly keys: number };
   free(): void;
+}
+
+interface PlannedPart {
+  readonly entry: readonly number[];
+  /** How many masks there are with those of this part. */
+  readonly masks: number;
+  readonly ranges: { readonly queries: number; readonly keys: number };
+  /** The most tiles that a range of queries has. */
+  readonly longest: number;
+  /** Whether a tile allows all its pairs. */
+  readonly whole: boolean;
 }
 
 /** Puts the tiles of a part behind the words that there are, and gives its entry. */
@@ -66,7 +81,7 @@ function planPart(
   words: number[],
   masked: MaskedTiles[],
   masks: number,
-): { entry: number[]; masks: number; ranges: { queries: number; keys: number }; whole: boolean } {
+): PlannedPart {
   const { queryOffset, attributes } = row;
   const { heads, keyLength, queryRows } = shape;
   const call = { heads, head, queryLength: queryOffset + queryRows, keyLength, queryOffset, attributes };
@@ -104,31 +119,36 @@ function planPart(
       })),
     });
   /** The tiles of each range of one side. */
-  const placeLists = (count: number, own: 0 | 1, othersAt: number): number => {
+  const listsOf = (count: number, own: 0 | 1, othersAt: number): number[][] => {
     const lists = Array.from({ length: count }, (): number[] => []);
     tiles.forEach((tile, i) => lists[tile[own]]!.push(othersAt + 3 * tile[own === 0 ? 1 : 0], numbers[i]!));
+    return lists;
+  };
+  const placeLists = (lists: readonly number[][]): number => {
     const at = words.length;
-    let next = at + count + 1;
+    let next = at + lists.length + 1;
     words.push(next);
     for (const list of lists) words.push((next += list.length));
     for (const list of lists) for (const word of list) words.push(word);
     return at;
   };
-  const lists = [placeLists(queries.length, 0, keysAt), placeLists(keys.length, 1, queriesAt)] as const;
+  const ofQueries = listsOf(queries.length, 0, keysAt);
+  const lists = [placeLists(ofQueries), placeLists(listsOf(keys.length, 1, queriesAt))] as const;
   return {
     entry: [queries.length, queriesAt, lists[0], keys.length, keysAt, lists[1], queryOffset, 0],
     masks,
     ranges: { queries: queries.length, keys: keys.length },
+    longest: ofQueries.reduce((most, list) => Math.max(most, list.length / 2), 0),
     whole: some.length < tiles.length,
   };
 }
 
 /**
- * Plans a call.
+ * Plans a call. @param isFew Whether few queries of it count, as in decoding.
  * @throws HeddleError `invalid-argument` for a pattern that allows nothing as far as its tiles tell, or an attribute
  * that is missing.
  */
-function planAttention(pattern: AttentionPattern, shape: MaskShape): AttentionPlan {
+function planAttention(pattern: AttentionPattern, shape: MaskShape, isFew: boolean): AttentionPlan {
   const { queryRows, keyLength } = shape;
   const { batch, heads, rows } = resolvePattern(pattern, shape);
   const parts = rows.map((row) =>
@@ -140,7 +160,7 @@ function planAttention(pattern: AttentionPattern, shape: MaskShape): AttentionPl
   const most = Math.max(...parts.flat().map((list) => list.length));
   const words: number[] = Array.from({ length: batch * heads * most * ENTRY.words }, () => 0);
   const masked: MaskedTiles[] = [];
-  let [masks, whole] = [0, false];
+  let [masks, longest, whole] = [0, 0, false];
   const ranges = { queries: 0, keys: 0 };
   rows.forEach((row, b) =>
     parts[b]!.forEach((list, head) =>
@@ -150,6 +170,7 @@ function planAttention(pattern: AttentionPattern, shape: MaskShape): AttentionPl
         planned.entry.forEach((word, i) => (words[at + i] = word));
         ({ masks } = planned);
         whole ||= planned.whole;
+        longest = Math.max(longest, planned.longest);
         ranges.queries = Math.max(ranges.queries, planned.ranges.queries);
         ranges.keys = Math.max(ranges.keys, planned.ranges.keys);
       }),
@@ -157,7 +178,6 @@ function planAttention(pattern: AttentionPattern, shape: MaskShape): AttentionPl
   );
   // The masks are not read back: where no tile tells, the pattern is asked.
   checkAllowsSomething(pattern, shape, whole || (masks > 0 && allowsAnything(pattern, shape)));
-  const isFew = queryRows <= FEW;
   const makeMasks = placeMasks(isFew ? [] : masked, words, shape);
   const masksAt = words.length;
   const own = engine();
@@ -176,6 +196,7 @@ function planAttention(pattern: AttentionPattern, shape: MaskShape): AttentionPl
     masks: masksAt,
     strides: [batch === 1 ? 0 : heads, heads === 1 ? 0 : 1],
     parts: most,
+    longest,
     ranges,
     free: () => void own.disposeData(data.dataId),
   };
@@ -190,18 +211,56 @@ interface KeptPlan {
   readonly plan: AttentionPlan;
 }
 
-/** The plans of each engine, the one used last in front. */
-const kept = new WeakMap<Engine, KeptPlan[]>();
+const kept = new WeakMap<Engine, RecentlyUsed<KeptPlan>>();
 
 /** The plan of a call, made where it is not kept. */
-export function planOf(pattern: AttentionPattern, shape: MaskShape): AttentionPlan {
+export function planOf(pattern: AttentionPattern, shape: MaskShape, isFew = false): AttentionPlan {
   const own = engine();
-  const plans = kept.get(own) ?? [];
+  const plans = kept.get(own) ?? new RecentlyUsed<KeptPlan>(PLANS_KEPT, ({ plan }) => plan.free());
   kept.set(own, plans);
-  const at = plans.findIndex((known) => known.pattern === pattern && sameMaskShape(known.shape, shape));
-  const found = at >= 0 ? plans.splice(at, 1)[0]! : undefined;
-  const entry = found ?? { pattern, shape: copyMaskShape(shape), plan: planAttention(pattern, shape) };
-  plans.unshift(entry);
-  while (plans.length > PLANS_KEPT) plans.pop()!.plan.free();
-  return entry.plan;
+  const fits = (known: KeptPlan): boolean => known.pattern === pattern && sameMaskShape(known.shape, shape);
+  const make = (): KeptPlan => ({
+    pattern,
+    shape: copyMaskShape(shape),
+    plan: planAttention(pattern, shape, isFew),
+  });
+  return plans.get(fits, make).plan;
+}
+
+/** Whether what a pattern says of a pair is the same in a call of greater lengths. */
+function isSameInLonger(
+  pattern: AttentionPattern,
+  { heads, queryRows, keyLength }: MaskShape,
+  offset: number,
+): boolean {
+  const queryLength = offset + queryRows;
+  const { prefixStable, greatestLength = Infinity } = pattern;
+  if (!prefixStable || Math.max(queryLength, keyLength) > greatestLength) return false;
+  const { query, key } = reads(pattern.resolve({ heads, queryLength, keyLength })).attributes;
+  return query.size + key.size === 0;
+}
+
+/**
+ * The plan of few queries, and the number of the first among its rows. Steps of decoding share one: it has all queries
+ * of a tile and keys up to a whole tile, of which a program leaves out those that are not there yet.
+ */
+export function planOfFew(
+  pattern: AttentionPattern,
+  shape: MaskShape,
+): { readonly plan: AttentionPlan; readonly firstRow: number } {
+  const { heads, queryRows, keyLength, queryOffset = 0 } = shape;
+  const [offset, ...others] = typeof queryOffset === "number" ? [queryOffset] : queryOffset;
+  const firstRow = offset! % TILE;
+  const upToTile = (length: number): number => Math.ceil(length / TILE) * TILE;
+  const longer = {
+    heads,
+    queryRows: upToTile(firstRow + queryRows),
+    keyLength: upToTile(keyLength),
+    queryOffset: offset! - firstRow,
+  };
+  // The first tokens of all may not see nothing, and later ones may.
+  const isShared = longer.queryOffset > 0 && others.every((other) => other === offset);
+  return isShared && isSameInLonger(pattern, longer, longer.queryOffset)
+    ? { plan: planOf(pattern, longer, true), firstRow }
+    : { plan: planOf(pattern, shape, true), firstRow: 0 };
 }

@@ -2,69 +2,72 @@
 import { TILE } from "./attention-masks.ts";
 import type { ModifierCode } from "./attention-modifiers.ts";
 import { ENTRY, NO_MASK } from "./attention-plan.ts";
+import { placeTypes } from "./heads-in-place.ts";
+import type { PlaceUniform } from "./heads-in-place.ts";
 import { dropoutKey, dropoutUniforms, dropoutWgsl } from "./random.ts";
 
-/** Buffers of every program of attention. */
+/** Buffers of every pass of attention. */
 export type PassBuffer = "q" | "k" | "v" | "dy" | "rows" | "plan" | "values" | "result" | "stats";
 
-/** Numbers of every program of attention. */
-const passUniforms = {
-  width: "u32",
-  valueWidth: "u32",
-  queries: "u32",
-  keys: "u32",
-  capacity: "u32",
-  heads: "u32",
-  keyHeads: "u32",
-  groupSize: "u32",
-  headStep: "u32",
-  firstHead: "u32",
-  members: "u32",
-  planBatch: "u32",
-  planHead: "u32",
-  masks: "u32",
-  parts: "u32",
-  part: "u32",
-  resumes: "u32",
-  scale: "f32",
-  /** Of a row of the result. */
-  length: "u32",
-  // Where heads lie: the first value, and how many it is from one batch row, head and row to the next.
-  qBegin: "u32",
-  qBatch: "u32",
-  qHead: "u32",
-  qRow: "u32",
-  kBegin: "u32",
-  kBatch: "u32",
-  kHead: "u32",
-  kRow: "u32",
-  vBegin: "u32",
-  vBatch: "u32",
-  vHead: "u32",
-  vRow: "u32",
-  oBegin: "u32",
-  oBatch: "u32",
-  oHead: "u32",
-  oRow: "u32",
-} as const;
+const counts = [
+  "width",
+  "valueWidth",
+  "queries",
+  "keys",
+  "capacity",
+  "heads",
+  "keyHeads",
+  "groupSize",
+  "planBatch",
+  "planHead",
+  "masks",
+  "parts",
+] as const;
 
-export type PassUniform = keyof typeof passUniforms;
+/** Numbers of a call. */
+export type CallUniform = (typeof counts)[number] | "scale" | PlaceUniform<"q" | "k" | "v">;
 
-/** The same with those that modifiers and dropout read. */
-export function uniformsOf(modifiers: ModifierCode, dropout: boolean): typeof passUniforms {
-  return { ...passUniforms, ...(dropout && dropoutUniforms), ...modifiers.uniforms };
+/** Those of a pass over a part of it, whose result has rows of a `length`. */
+const passCounts = ["headStep", "firstHead", "members", "part", "resumes", "length"] as const;
+
+export type PassUniform = CallUniform | (typeof passCounts)[number] | PlaceUniform<"o">;
+
+type Types<N extends string> = Readonly<Record<N, "u32" | "f32">>;
+
+const integers = <N extends string>(names: readonly N[]): Record<N, "u32"> =>
+  Object.fromEntries(names.map((name) => [name, "u32"])) as Record<N, "u32">;
+
+/** Types of a call's numbers, with those that modifiers read. */
+export function callUniforms({ uniforms }: ModifierCode): Types<CallUniform> {
+  return {
+    ...integers(counts),
+    scale: "f32",
+    ...placeTypes("q"),
+    ...placeTypes("k"),
+    ...placeTypes("v"),
+    ...uniforms,
+  };
 }
+
+/** The same of a pass, with those that dropout reads. */
+export function passUniforms(modifiers: ModifierCode, dropout: boolean): Types<PassUniform> {
+  return {
+    ...callUniforms(modifiers),
+    ...integers(passCounts),
+    ...placeTypes("o"),
+    ...(dropout && dropoutUniforms),
+  };
+}
+
+/** Vectors of the widest head. */
+export const VECTORS = 64;
 
 /** Below every score, and finite. */
 export const NEVER = "-1e30";
 
-/** In WGSL, the first value of a head of q, k, v or o, which may lie side by side in rows. */
-export const baseOf = (name: "q" | "k" | "v" | "o", batch: string, head: string): string =>
-  `uniforms.${name}Begin + ${batch} * uniforms.${name}Batch + ${head} * uniforms.${name}Head`;
-
-/** In WGSL, the address of a head's entry in the plan. */
-export const entryOf = (batch: string, head: string): string =>
-  `((${batch} * uniforms.planBatch + ${head} * uniforms.planHead) * uniforms.parts + uniforms.part) * ${ENTRY.words}`;
+/** In WGSL, the address of the entry of a head's part in the plan. */
+export const entryOf = (batch: string, head: string, part = "uniforms.part"): string =>
+  `((${batch} * uniforms.planBatch + ${head} * uniforms.planHead) * uniforms.parts + ${part}) * ${ENTRY.words}`;
 
 /** Arguments of emitted functions behind the score, for a `row` of the call and a `key`. */
 export const place =
@@ -131,3 +134,39 @@ fn store_${name}(begin: u32, width: u32, column: u32, value: vec4f) {
   ${vectors ? `${name}[at / 4] = value;` : scalars}
 }`;
 }
+
+/** `joined_max` and `joined_sum` of a value of each of a group's lanes, the same for all of them. */
+export function joinWgsl(lanes: number): string {
+  const some = Math.sqrt(lanes);
+  const joined = (name: string, join: (a: string, b: string) => string): string => `
+fn ${name}(lane: u32, value: f32) -> f32 {
+  shared_values[lane] = value;
+  workgroupBarrier();
+  if (lane < ${some}) {
+    var of_some = value;
+    for (var i = lane + ${some}; i < ${lanes}; i += ${some}) { of_some = ${join("of_some", "shared_values[i]")}; }
+    joined_values[lane] = of_some;
+  }
+  workgroupBarrier();
+  var joined = joined_values[0];
+  for (var i = 1u; i < ${some}; i++) { joined = ${join("joined", "joined_values[i]")}; }
+  return joined;
+}`;
+  return `
+var<workgroup> shared_values: array<f32, ${lanes}>;
+var<workgroup> joined_values: array<f32, ${some}>;
+${joined("joined_max", (a, b) => `max(${a}, ${b})`)}
+${joined("joined_sum", (a, b) => `${a} + ${b}`)}`;
+}
+
+/** `range_of`: the number of the range of queries that a row is in, beyond the last where a head has none of a part. */
+export const rangeOfWgsl: string = `
+fn range_of(entry: u32, row: u32) -> u32 {
+  let count = plan[entry + ${ENTRY.queries.count}];
+  for (var number = 0u; number < count; number++) {
+    let own = range_at(plan[entry + ${ENTRY.queries.ranges}] + 3 * number);
+    let steps = (row - own.start) / own.step;
+    if (row >= own.start && steps < own.count && own.start + steps * own.step == row) { return number; }
+  }
+  return count;
+}`;

@@ -1,39 +1,26 @@
-import { attentionOperation, maskShapeOf } from "@heddle/attention";
-import type { AttentionCall, MaskShape } from "@heddle/attention";
+import { attentionOperation } from "@heddle/attention";
+import type { AttentionCall } from "@heddle/attention";
 import { kernel } from "@heddle/core";
 import type { Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { TILE } from "./attention-masks.ts";
-import { modifierCode, modifierValues } from "./attention-modifiers.ts";
-import { FEW, planOf } from "./attention-plan.ts";
-import type { AttentionPlan } from "./attention-plan.ts";
-import { rowProgram } from "./attention-row.ts";
+import { modifierCode } from "./attention-modifiers.ts";
+import { boundPlaceOf, canBindHeads, headShares } from "./attention-shares.ts";
+import { FEW } from "./attention-plan.ts";
+import { attendFew } from "./attention-row.ts";
+import { taskOf, valuesOf, whyNoTask } from "./attention-task.ts";
+import type { Task } from "./attention-task.ts";
+import type { Pass, PassVariant } from "./attention-tile-wgsl.ts";
 import { passProgram } from "./attention-tiles.ts";
-import type { Pass, PassVariant } from "./attention-tiles.ts";
 import { loadWgsl } from "./attention-wgsl.ts";
 import { sideBySide } from "./heads.ts";
-import { placeOf } from "./heads-in-place.ts";
+import { filled } from "./fill.ts";
+import { areVectors, placeApart, placeUniforms } from "./heads-in-place.ts";
 import type { Place } from "./heads-in-place.ts";
-import { eachGroups, eachIndex, output, program, run } from "./program.ts";
+import { EACH, eachGroups, eachIndex, output, program, run } from "./program.ts";
 import { dropoutValues } from "./random.ts";
-
-/** The widest head: a lane keeps an eighth of 4 of its rows. */
-const GREATEST_WIDTH = 256;
-
-type PlaceUniform = `${"q" | "k" | "v" | "o"}${"Begin" | "Batch" | "Head" | "Row"}`;
-
-/** What the passes of a call share. */
-interface Task {
-  readonly call: AttentionCall;
-  readonly shape: MaskShape;
-  readonly plan: AttentionPlan;
-}
-
-function taskOf(call: AttentionCall): Task {
-  const shape = maskShapeOf(call);
-  return { call, shape, plan: planOf(call.pattern, shape) };
-}
+import { sumAlong } from "./sums.ts";
 
 /** What the forward pass leaves for the next part of a head, and for the backward pass. */
 interface Results {
@@ -42,95 +29,67 @@ interface Results {
   readonly dy?: Tensor | undefined;
   readonly rows?: Tensor | undefined;
   readonly table?: PassVariant["table"];
-  /** Whether every query has a group, in the forward pass. */
-  readonly byRow?: boolean;
-}
-
-const stepsOf = ({ begin, batch, head, row }: Place): number[] => [begin, batch, head, row];
-
-function placeUniforms(places: Record<"q" | "k" | "v" | "o", Place>): Record<PlaceUniform, number> {
-  const each = Object.entries(places).flatMap(([name, { begin, batch, head, row }]) =>
-    Object.entries({ Begin: begin, Batch: batch, Head: head, Row: row }).map(
-      ([what, value]) => [`${name}${what}`, value] as const,
-    ),
-  );
-  return Object.fromEntries(each) as Record<PlaceUniform, number>;
 }
 
 const isByKeys = (pass: Pass): boolean => pass === "dk" || pass === "dv";
 
 /** The heads that the runs of a pass are over, one after the other: first of each group, and how many from there. */
-function turnsOf(pass: Pass, { call: { q, k }, plan }: Task): { first: number; members: number }[] {
+function turnsOf(
+  pass: Pass,
+  { call: { q, k }, plan }: Task,
+  ofQueries: readonly Place[],
+): { first: number; members: number }[] {
   if (!isByKeys(pass)) return [{ first: 0, members: 1 }];
   const groupSize = q.shape[1]! / k.shape[1]!;
   // Heads that share their keys have the same ranges of them only if they are alike.
-  if (plan.strides[1] === 0) return [{ first: 0, members: groupSize }];
+  if (plan.strides[1] === 0 && ofQueries.every((place) => canBindHeads(place, groupSize)))
+    return [{ first: 0, members: groupSize }];
   return Array.from({ length: groupSize }, (_, first) => ({ first, members: 1 }));
 }
 
 /** Runs a pass, over one part of the heads after the other. `resumes`: the result holds something to add to. */
-function runPass(
-  pass: Pass,
-  task: Task,
-  { result, stats, dy, rows, table, byRow }: Results,
-  resumes = false,
-): void {
-  const { call, shape, plan } = task;
-  const { q, k, v, modifiers = [], dropout, scale = 1 / Math.sqrt(q.shape[3]!) } = call;
-  const [batch, heads, queries, width] = q.shape as [number, number, number, number];
-  const [, keyHeads, capacity, valueWidth] = v.shape as [number, number, number, number];
+function runPass(pass: Pass, task: Task, { result, stats, dy, rows, table }: Results, resumes = false): void {
+  const { call, plan } = task;
+  const { dropout } = call;
+  const [batch, heads] = call.q.shape as [number, number];
+  const keyHeads = call.k.shape[1]!;
   const drops = dropout !== undefined && dropout.rate > 0;
-  const code = modifierCode(modifiers);
-  const { values, uniforms } = modifierValues(modifiers, shape);
-  const places = { q: placeOf(q), k: placeOf(k), v: placeOf(v), o: placeOf(result) };
-  const vectors = [width, valueWidth, ...Object.values(places).flatMap(stepsOf)].every((n) => n % 4 === 0);
-  const variant = { vectors, dropout: drops, keepsStats: stats !== undefined, modifiers: code };
-  const chunks = table ? 1 : Math.ceil(result.shape[3]! / TILE);
-  const of = byRow ? rowProgram(variant) : passProgram({ ...variant, pass, chunks, ...(table && { table }) });
-  const [ranges, groupHeads] = isByKeys(pass)
-    ? [plan.ranges.keys, keyHeads]
-    : [plan.ranges.queries * (byRow ? queries : 1), heads];
-  const groupSize = heads / keyHeads;
+  const { modifiers, places, lookedUp, buffers, uniforms, ...values } = valuesOf(task);
+  const [length, o] = [result.shape[3]!, boundPlaceOf(result)];
+  const vectors = values.vectors && (pass === "dtable" || areVectors(length, o));
+  const variant = { vectors, dropout: drops, keepsStats: stats !== undefined, modifiers };
+  const chunks = table ? 1 : Math.ceil(length / TILE);
+  const of = passProgram({ ...variant, pass, chunks, ...(table && { table }) });
+  const [ranges, groupHeads] = isByKeys(pass) ? [plan.ranges.keys, keyHeads] : [plan.ranges.queries, heads];
+  const step = heads / groupHeads;
   let before = resumes;
   for (let part = 0; part < plan.parts; part++)
-    for (const { first, members } of turnsOf(pass, task)) {
+    for (const { first, members } of turnsOf(pass, task, dy ? [places.q, placeApart(dy)] : [places.q])) {
+      const seen = headShares({ step, first, members, groupSize: heads / keyHeads });
       run(of, {
-        buffers: {
-          q: places.q.values,
-          k: places.k.values,
-          v: places.v.values,
-          dy,
-          rows,
-          plan: plan.words,
-          values,
-          result: pass === "o" ? places.o.values : result,
-          stats,
-        },
+        buffers: { ...buffers, dy, rows, result: o.values, stats },
         uniforms: {
-          width,
-          valueWidth,
-          queries,
-          keys: shape.keyLength,
-          capacity,
-          heads,
-          keyHeads,
-          groupSize,
-          headStep: heads / groupHeads,
+          ...uniforms,
+          headStep: step,
           firstHead: first,
           members,
-          planBatch: plan.strides[0],
-          planHead: plan.strides[1],
-          masks: plan.masks,
-          parts: plan.parts,
           part,
           resumes: before ? 1 : 0,
-          scale,
-          length: result.shape[3]!,
-          ...placeUniforms(places),
-          ...uniforms,
+          length,
+          ...placeUniforms("o", o),
           ...(drops && dropoutValues(dropout.rate, dropout.address)),
         },
         groups: [ranges, groupHeads, batch],
+        shares: {
+          q: seen.queries(places.q),
+          k: seen.keys(places.k),
+          v: seen.keys(places.v),
+          result: (isByKeys(pass) ? seen.keys : seen.queries)(o),
+          ...(stats && { stats: seen.queries(placeApart(stats)) }),
+          ...(dy && { dy: seen.queries(placeApart(dy)) }),
+          ...(rows && { rows: seen.queries(placeApart(rows)) }),
+          ...(lookedUp && { values: seen.queries(lookedUp) }),
+        },
       });
       before = true;
     }
@@ -162,31 +121,34 @@ function backwardRows(o: Tensor, stats: Tensor, dy: Tensor): Tensor {
     buffers: { o, dy, stats, rows },
     uniforms: { count, width },
     groups: eachGroups(count),
+    shares: { o: EACH * width, dy: EACH * width, stats: EACH * 2, rows: EACH * 4 },
   });
   return rows;
 }
 
 /** What a backward pass writes; zeros where it does not write all of it. */
 function blank(shape: readonly number[], isZero: boolean): Tensor {
-  return isZero ? tf.fill(shape as number[], 0) : output(shape);
+  return isZero ? filled(shape, 0) : output(shape);
 }
 
 /** Flash attention over the tiles in which the pattern allows a pair: https://arxiv.org/abs/2205.14135. */
 export const attentionWebGpu: Kernel<AttentionCall> = kernel(attentionOperation, {
   name: `attention.f32.webgpu.tile${TILE}x${TILE}`,
   backend: "webgpu",
-  unsupported({ q, v }) {
-    const widest = Math.max(q.shape[3]!, v.shape[3]!);
-    return widest > GREATEST_WIDTH ? [`heads of ${widest} are wider than ${GREATEST_WIDTH}`] : [];
-  },
+  unsupported: (call) => whyNoTask(call),
   forward(call, { differentiating }) {
-    const task = taskOf(call);
     const [batch, heads, queries] = call.q.shape as [number, number, number];
     const shape = [batch, heads, queries, call.v.shape[3]!] as const;
-    const result = task.shape.keyLength === 0 ? blank(shape, true) : sideBySide(shape);
-    const stats = differentiating || task.plan.parts > 1 ? output([batch, heads, queries, 2]) : undefined;
+    const noKeys = (call.keyLength ?? call.k.shape[2]) === 0;
+    const result = noKeys ? blank(shape, true) : sideBySide(shape);
     // The backward pass makes the probabilities again, and they must be those of the forward pass.
-    runPass("o", task, { result, stats, byRow: queries <= FEW && !differentiating });
+    if (queries <= FEW && !differentiating) {
+      attendFew(call, result);
+      return { output: result };
+    }
+    const task = taskOf(call);
+    const stats = differentiating || task.plan.parts > 1 ? output([batch, heads, queries, 2]) : undefined;
+    runPass("o", task, { result, stats });
     return { output: result, ...(differentiating && { saved: [result, stats!] }) };
   },
   gradient({ call, saved, dy }) {
@@ -209,7 +171,7 @@ export const attentionWebGpu: Kernel<AttentionCall> = kernel(attentionOperation,
       const result = blank([batch, heads, queries, shape[3]!], true);
       if (lookups.length > 0) runPass("dtable", task, { result, dy, rows, table: { modifier: n, lookups } });
       const shared = [0, 1, 2].filter((axis) => shape[axis] === 1);
-      return tf.reshape(tf.sum(result, shared, true), shape);
+      return tf.reshape(sumAlong(result, shared), shape);
     };
     const tables = (call.modifiers ?? []).flatMap(({ tables: given = {} }, n) =>
       Object.entries(given as Record<string, Tensor>).map(

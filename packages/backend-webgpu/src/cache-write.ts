@@ -1,7 +1,7 @@
 import { cacheWriteKernel } from "@heddle/attention";
 import type { CacheWriteCall } from "@heddle/attention";
 import type { Kernel } from "@heddle/core";
-import { placeOf } from "./heads-in-place.ts";
+import { areVectors, placeOf } from "./heads-in-place.ts";
 import { eachGroups, eachIndex, program, programs, run } from "./program.ts";
 
 const cacheWriteProgram = programs((type: "f32" | "vec4f") =>
@@ -39,8 +39,9 @@ export const cacheWriteWebGpu: Kernel<CacheWriteCall> = cacheWriteKernel({
   write({ buffer, rows, slots }) {
     const [, heads, capacity, width] = buffer.shape as [number, number, number, number];
     const length = rows.shape[2]!;
-    const { values, begin, batch, head, row } = placeOf(rows);
-    const per = [width, begin, batch, head, row].every((n) => n % 4 === 0) ? 4 : 1;
+    const place = placeOf(rows);
+    const { values, begin, batch, head, row } = place;
+    const per = areVectors(width, place) ? 4 : 1;
     const size = (heads * length * width) / per;
     slots.forEach((slot, b) =>
       run(cacheWriteProgram(per === 4 ? "vec4f" : "f32"), {

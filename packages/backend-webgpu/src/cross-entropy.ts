@@ -2,125 +2,138 @@ import { crossEntropyOperation, crossEntropyWeight, kernel } from "@heddle/core"
 import type { CrossEntropyCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { eachGroups, eachIndex, flatGroup, flatGroups, output, program, rowParts, run } from "./program.ts";
+import {
+  EACH,
+  eachGroups,
+  eachIndex,
+  flatGroup,
+  flatGroups,
+  output,
+  program,
+  programs,
+  run,
+} from "./program.ts";
+import { rowSums } from "./sums.ts";
 
 /** A label that no class has, for rows that do not count. */
 const IGNORED = -1;
 
-/** Lanes of a group, and those of them that join the others. */
-const [SIZE, JOINING] = [256, 16];
+/** Invocations that share a row: as many as still have long runs of their own, since the row waits for all. */
+const lanesFor = (classes: number): number => (classes >= 8192 ? 256 : 32);
 
-/** A function that joins one value of every lane to one for all, always in the same order. */
-const joinWgsl = (name: string, joined: string): string => `
-fn ${name}(lane: u32, own: f32) -> f32 {
-  var a = own;
-  lanes[lane] = own;
-  workgroupBarrier();
-  if (lane < ${JOINING}) {
-    for (var other = lane + ${JOINING}; other < ${SIZE}; other += ${JOINING}) {
-      let b = lanes[other];
-      a = ${joined};
-    }
-    lanes[lane] = a;
-  }
-  workgroupBarrier();
-  a = lanes[0];
-  for (var other = 1u; other < ${JOINING}; other++) {
-    let b = lanes[other];
-    a = ${joined};
-  }
-  // Before they are written again.
-  workgroupBarrier();
-  return a;
-}`;
+/** Those of them that join what all found. */
+const JOINING = 8;
 
-const sumWgsl = `
-var<workgroup> lanes: array<f32, ${SIZE}>;${joinWgsl("sum_of_lanes", "a + b")}`;
+/** Below every logit but -Infinity. */
+const LOWEST = "-3.4028234e38";
 
-/** exp of what is at most 0. Of less than -104 it is 0 anyway: so no exp of an infinity, while NaN stays NaN. */
-const shareWgsl = `
-fn share(shifted: f32) -> f32 { return select(exp(shifted), 0.0, shifted < -104.0); }`;
+/** exp of what is at most 0; of less than -104 it is 0 anyway, so that none is made of an infinity. */
+const shareWgsl = (type: "f32" | "vec4f"): string => `
+fn share_${type}(shifted: ${type}) -> ${type} { return select(exp(shifted), ${type}(), shifted < ${type}(-104.0)); }`;
 
-const rowsProgram = program({
-  name: "crossEntropy.f32.rows",
-  reads: { logits: "f32", labels: "i32" },
-  // Of each row the greatest logit, and the sum of exp(logit - greatest).
-  writes: { statistics: "f32", losses: "f32" },
-  uniforms: { first_row: "u32", rows: "u32", classes: "u32", smoothing: "f32" },
-  code: `${sumWgsl}${joinWgsl("greatest_of_lanes", "max(a, b)")}${shareWgsl}
-var<workgroup> group_label: i32;
-@compute @workgroup_size(${SIZE})
+/** What a program over rows is written for. */
+interface RowsVariant {
+  /** 4 divides the classes: they are read as vectors. */
+  readonly vectors: boolean;
+  readonly lanes: number;
+}
+
+/** A group reads a row once: a lane's sum is scaled anew where it meets a greater logit. */
+const rowsProgram = programs(({ vectors, lanes }: RowsVariant) => {
+  const four = (of: (k: number) => string): string => `vec4f(${[0, 1, 2, 3].map(of).join(", ")})`;
+  // Neighbouring lanes read neighbours.
+  const read = vectors
+    ? `let x = logits[(first + i) / 4];`
+    : `let inside = vec4u(i, i + ${lanes}, i + ${2 * lanes}, i + ${3 * lanes}) < vec4u(uniforms.classes);
+    let x = select(vec4f(${LOWEST}), ${four((k) => `logits[first + i + ${k * lanes}]`)}, inside);`;
+  const inside = (sums: string): string => (vectors ? sums : `select(vec4f(), ${sums}, inside)`);
+  return program({
+    name: `crossEntropy.f32.rows.lanes${lanes}${vectors ? ".vec4" : ""}`,
+    reads: { logits: vectors ? "vec4f" : "f32", labels: "i32" },
+    // Of each row the greatest logit, and the sum of exp(logit - greatest).
+    writes: { statistics: "f32", losses: "f32" },
+    uniforms: { rows: "u32", classes: "u32", weight: "f32", smoothing: "f32" },
+    code: `${shareWgsl("f32")}${shareWgsl("vec4f")}
+// Of some logits the greatest, the sum of exp(logit - greatest), and the sum of logit - base.
+var<workgroup> parts: array<vec3f, ${lanes}>;
+fn join(a: vec3f, b: vec3f) -> vec3f {
+  let greatest = max(a.x, b.x);
+  return vec3f(greatest, a.y * share_f32(a.x - greatest) + b.y * share_f32(b.x - greatest), a.z + b.z);
+}
+@compute @workgroup_size(${lanes})
 fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let part_row = ${flatGroup};
-  if (part_row >= uniforms.rows) { return; }
-  let row = uniforms.first_row + part_row;
-  if (lane == 0) { group_label = labels[row]; }
-  let label = workgroupUniformLoad(&group_label);
-  // Most rows of a masked model: none of their logits is read.
-  if (label == ${IGNORED}) {
-    if (lane == 0) { losses[row] = 0.0; }
-    return;
+  let row = ${flatGroup};
+  if (row >= uniforms.rows) { return; }
+  let first = row * uniforms.classes;
+  let label = labels[row];
+  let at = first + u32(max(label, 0));
+  let target_logit = ${vectors ? "logits[at / 4][at % 4]" : "logits[at]"};
+  // Near all of them as a rule, and finite.
+  let base = select(0.0, target_logit, target_logit > ${LOWEST});
+  // Most rows of a masked model do not count: none of their logits is read.
+  let end = select(uniforms.classes, 0u, label == ${IGNORED});
+  var greatest = f32(${LOWEST});
+  var sums = vec4f();
+  var differences = vec4f();
+  for (var i = ${vectors ? "4 * lane" : "lane"}; i < end; i += ${4 * lanes}) {
+    ${read}
+    let most = max(max(x.x, x.y), max(x.z, x.w));
+    if (most > greatest) {
+      sums *= share_f32(greatest - most);
+      greatest = most;
+    }
+    sums += ${inside("share_vec4f(x - greatest)")};
+    differences += ${inside("x - base")};
   }
-  let first = part_row * uniforms.classes;
-  // Lanes beyond the classes have the last one.
-  var most = logits[first + min(lane, uniforms.classes - 1)];
-  for (var i = lane + ${SIZE}; i < uniforms.classes; i += ${SIZE}) { most = max(most, logits[first + i]); }
-  most = greatest_of_lanes(lane, most);
-  var sum = 0.0;
-  var shifted_sum = 0.0;
-  for (var i = lane; i < uniforms.classes; i += ${SIZE}) {
-    let shifted = logits[first + i] - most;
-    sum += share(shifted);
-    shifted_sum += shifted;
+  parts[lane] = vec3f(
+    greatest,
+    (sums.x + sums.y) + (sums.z + sums.w),
+    (differences.x + differences.y) + (differences.z + differences.w),
+  );
+  workgroupBarrier();
+  if (lane < ${JOINING}) {
+    var part = parts[lane];
+    for (var other = lane + ${JOINING}; other < ${lanes}; other += ${JOINING}) { part = join(part, parts[other]); }
+    parts[lane] = part;
   }
-  sum = sum_of_lanes(lane, sum);
-  var target_logit = logits[first + u32(label)] - most;
-  // Without smoothing a class that is ruled out by -Infinity takes no part: 0 times it is no number.
-  if (uniforms.smoothing > 0.0) {
-    let mean = sum_of_lanes(lane, shifted_sum) / f32(uniforms.classes);
-    target_logit = target_logit * (1.0 - uniforms.smoothing) + mean * uniforms.smoothing;
-  }
+  workgroupBarrier();
   if (lane == 0) {
-    statistics[2 * row] = most;
+    var row_part = parts[0];
+    for (var other = 1u; other < ${JOINING}; other++) { row_part = join(row_part, parts[other]); }
+    // exp, log and max may make a number of a logit that is none, and comparisons with it may be left out.
+    let is_number = (bitcast<u32>(row_part.z) & 0x7fffffff) <= 0x7f800000;
+    let sum = select(row_part.z, row_part.y, is_number);
+    statistics[2 * row] = row_part.x;
     statistics[2 * row + 1] = sum;
-    losses[row] = log(sum) - target_logit;
+    var loss = log(sum) + (row_part.x - target_logit) * (1.0 - uniforms.smoothing);
+    // Without smoothing a class that is ruled out by -Infinity takes no part: 0 times it is no number.
+    if (uniforms.smoothing > 0.0) {
+      loss += (row_part.x - base - row_part.z / f32(uniforms.classes)) * uniforms.smoothing;
+    }
+    losses[row] = select(select(row_part.z, loss, is_number) * uniforms.weight, 0.0, label == ${IGNORED});
   }
 }`,
-});
-
-const lossProgram = program({
-  name: "crossEntropy.f32.sum",
-  reads: { losses: "f32" },
-  writes: { loss: "f32" },
-  uniforms: { rows: "u32", weight: "f32" },
-  code: `${sumWgsl}
-@compute @workgroup_size(${SIZE})
-fn main(@builtin(local_invocation_index) lane: u32) {
-  var sum = 0.0;
-  for (var row = lane; row < uniforms.rows; row += ${SIZE}) { sum += losses[row]; }
-  sum = sum_of_lanes(lane, sum);
-  if (lane == 0) { loss[0] = sum * uniforms.weight; }
-}`,
+  });
 });
 
 const gradientProgram = program({
   name: "crossEntropy.f32.gradient",
   reads: { logits: "f32", labels: "i32", statistics: "f32", dy: "f32" },
   writes: { dx: "f32" },
-  uniforms: { size: "u32", first_row: "u32", classes: "u32", smoothing: "f32", weight: "f32" },
-  code: `${shareWgsl}${eachIndex(
+  uniforms: { size: "u32", classes: "u32", smoothing: "f32", weight: "f32" },
+  code: `${shareWgsl("f32")}${eachIndex(
     "uniforms.size",
-    `  let row = uniforms.first_row + i / uniforms.classes;
+    `  let row = i / uniforms.classes;
   let label = labels[row];
   if (label == ${IGNORED}) {
     dx[i] = 0.0;
     return;
   }
-  let probability = share(logits[i] - statistics[2 * row]) / statistics[2 * row + 1];
+  let probability = share_f32(logits[i] - statistics[2 * row]) / statistics[2 * row + 1];
   let hot = select(0.0, 1.0 - uniforms.smoothing, i % uniforms.classes == u32(label));
   let wanted = hot + uniforms.smoothing / f32(uniforms.classes);
   dx[i] = (probability - wanted) * uniforms.weight * dy[0];`,
@@ -148,19 +161,16 @@ export const crossEntropyWebGpu: Kernel<CrossEntropyCall> = kernel(crossEntropyO
     } = call;
     const classes = logits.shape.at(-1)!;
     const labels = placeLabels(call);
-    const [statistics, losses, loss] = [output([rows, 2]), output([rows]), output([])];
-    for (const part of rowParts(rows, classes))
-      run(rowsProgram, {
-        buffers: { logits: part.of(logits), labels, statistics, losses },
-        uniforms: { first_row: part.first, rows: part.rows, classes, smoothing },
-        groups: flatGroups(part.rows),
-      });
-    run(lossProgram, {
-      buffers: { losses, loss },
-      uniforms: { rows, weight: crossEntropyWeight(call) },
-      groups: [1],
+    const [statistics, losses] = [output([rows, 2]), output([rows])];
+    const weight = crossEntropyWeight(call);
+    const variant = { vectors: classes % 4 === 0, lanes: lanesFor(classes) };
+    run(rowsProgram(variant), {
+      buffers: { logits, labels, statistics, losses },
+      uniforms: { rows, classes, weight, smoothing },
+      groups: flatGroups(rows),
+      shares: { logits: classes },
     });
-    return { output: loss, saved: [statistics, labels] };
+    return { output: rowSums(losses, 1, 1, []), saved: [statistics, labels] };
   },
   gradient: ({ call, saved, dy }) => ({
     logits: () => {
@@ -169,14 +179,12 @@ export const crossEntropyWebGpu: Kernel<CrossEntropyCall> = kernel(crossEntropyO
       const weight = crossEntropyWeight(call);
       const [statistics, labels] = saved as [Tensor, Tensor];
       const dx = output(logits.shape);
-      for (const part of rowParts(labels.size, classes)) {
-        const size = part.rows * classes;
-        run(gradientProgram, {
-          buffers: { logits: part.of(logits), labels, statistics, dy, dx: part.of(dx) },
-          uniforms: { size, first_row: part.first, classes, smoothing, weight },
-          groups: eachGroups(size),
-        });
-      }
+      run(gradientProgram, {
+        buffers: { logits, labels, statistics, dy, dx },
+        uniforms: { size: dx.size, classes, smoothing, weight },
+        groups: eachGroups(dx.size),
+        shares: { logits: EACH, dx: EACH },
+      });
       return dx;
     },
   }),

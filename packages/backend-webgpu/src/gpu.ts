@@ -47,9 +47,18 @@ export interface Gpu {
   }): Promise<Adapter | null>;
 }
 
-/** Opaque. */
+/** Memory of a device. */
 export interface GpuBuffer {
   readonly size: number;
+  mapAsync(mode: number): Promise<unknown>;
+  getMappedRange(): ArrayBuffer;
+  unmap(): void;
+  destroy(): void;
+}
+
+/** Places for a device's times. */
+export interface QuerySet {
+  destroy(): void;
 }
 
 /** A compiled program. */
@@ -66,13 +75,21 @@ export interface ComputePass {
 
 /** Commands, before they are submitted. */
 export interface CommandEncoder {
-  beginComputePass(): ComputePass;
+  beginComputePass(descriptor?: {
+    timestampWrites: { querySet: QuerySet; beginningOfPassWriteIndex: number; endOfPassWriteIndex: number };
+  }): ComputePass;
+  resolveQuerySet(querySet: QuerySet, first: number, count: number, target: GpuBuffer, offset: number): void;
+  copyBufferToBuffer(source: GpuBuffer, from: number, target: GpuBuffer, to: number, size: number): void;
 }
 
 /** A device, as far as programs are compiled and run on it. */
 export interface ComputeDevice {
   readonly features: { has(feature: string): boolean };
   readonly limits: Readonly<Record<string, number>>;
+  readonly queue: { onSubmittedWorkDone(): Promise<unknown> };
+  pushErrorScope(filter: "validation" | "internal"): void;
+  popErrorScope(): Promise<object | null>;
+  createQuerySet(descriptor: { type: "timestamp"; count: number }): QuerySet;
   createBuffer(descriptor: { size: number; usage: number }): GpuBuffer;
   createShaderModule(descriptor: { label: string; code: string }): object;
   createComputePipeline(descriptor: {

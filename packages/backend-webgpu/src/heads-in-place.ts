@@ -87,20 +87,69 @@ export interface Place {
   readonly batch: number;
   readonly head: number;
   readonly row: number;
+  /** Rows of a head, and values of a row. */
+  readonly length: number;
+  readonly width: number;
+}
+
+/** Heads [B, H, L, D] in a buffer of their own. */
+export function placeApart(values: Tensor): Place {
+  const [, heads, length, headWidth] = values.shape as [number, number, number, number];
+  const head = length * headWidth;
+  return { values, begin: 0, batch: heads * head, head, row: headWidth, length, width: headWidth };
 }
 
 /** Where the values of a tensor [B, H, L, D] lie. */
 export function placeOf(tensor: Tensor): Place {
-  const [, heads, length, headWidth] = tensor.shape as [number, number, number, number];
   const found = inPlace.get(tensor.dataId);
-  if (!found || String(found.shape) !== String(tensor.shape))
-    return {
-      values: tensor,
-      begin: 0,
-      batch: heads * length * headWidth,
-      head: length * headWidth,
-      row: headWidth,
-    };
-  const { rows, at } = found;
-  return { values: rows, begin: at.begin, batch: at.length * at.width, head: at.headWidth, row: at.width };
+  if (!found || String(found.shape) !== String(tensor.shape)) return placeApart(tensor);
+  const { begin, length, headWidth, width } = found.at;
+  return {
+    values: found.rows,
+    begin,
+    batch: length * width,
+    head: headWidth,
+    row: width,
+    length,
+    width: headWidth,
+  };
 }
+
+/** Whether rows of heads can be read and written four columns at a time. */
+export function areVectors(headWidth: number, { begin, batch, head, row }: Place): boolean {
+  return [headWidth, begin, batch, head, row].every((n) => n % 4 === 0);
+}
+
+/** Names of the numbers that tell a program where heads lie. */
+export type PlaceUniform<N extends string> = `${N}${"Begin" | "Batch" | "Head" | "Row"}`;
+
+/** Their types. */
+export function placeTypes<N extends string>(name: N): Readonly<Record<PlaceUniform<N>, "u32">> {
+  return placeRecord(name, { begin: "u32", batch: "u32", head: "u32", row: "u32" });
+}
+
+/** Their values, in elements of `per` values. */
+export function placeUniforms<N extends string>(
+  name: N,
+  { begin, batch, head, row }: Place,
+  per = 1,
+): Readonly<Record<PlaceUniform<N>, number>> {
+  return placeRecord(name, { begin: begin / per, batch: batch / per, head: head / per, row: row / per });
+}
+
+function placeRecord<N extends string, T>(
+  name: N,
+  { begin, batch, head, row }: Record<"begin" | "batch" | "head" | "row", T>,
+): Readonly<Record<PlaceUniform<N>, T>> {
+  const all = {
+    [`${name}Begin`]: begin,
+    [`${name}Batch`]: batch,
+    [`${name}Head`]: head,
+    [`${name}Row`]: row,
+  };
+  return all as Record<PlaceUniform<N>, T>;
+}
+
+/** In WGSL, where a head begins. */
+export const headAt = (name: string, batch: string, head: string): string =>
+  `uniforms.${name}Begin + ${batch} * uniforms.${name}Batch + ${head} * uniforms.${name}Head`;

@@ -1,6 +1,7 @@
 /** What all programs for products share, in WGSL: how factors are read, and what is done with a finished value. */
-import type { Activation } from "@heddle/core";
+import type { Activation, StorageKind } from "@heddle/core";
 import { activateWgsl } from "./activation.ts";
+import { storedElement, storedWgsl } from "./matrix-forms.ts";
 import type { ProgramParts } from "./program.ts";
 
 /** How a factor lies in memory. */
@@ -9,6 +10,7 @@ export interface FactorForm {
   readonly alongInner: boolean;
   /** 4 divides what its values run along: they are read as vectors. */
   readonly vectors: boolean;
+  readonly storage: StorageKind;
 }
 
 /** Facts of a product that are written into its code. */
@@ -25,7 +27,7 @@ export interface ProductForm {
 }
 
 /** A product's sizes. */
-export type ProductUniforms = "rows" | "inner" | "columns" | "batch" | "first" | "width";
+export type ProductUniforms = "rows" | "inner" | "columns" | "batch";
 type Reads = "a" | "b" | "bias" | "residual";
 
 /** The factors, what is added, and the result. */
@@ -40,29 +42,32 @@ export function productArrays(
   const result = element(form.writesVectors);
   return {
     reads: {
-      a: element(form.a.vectors),
-      b: element(form.b.vectors),
+      a: storedElement(form.a.storage, form.a.vectors),
+      b: storedElement(form.b.storage, form.b.vectors),
       bias: form.bias ? result : undefined,
       residual: form.residual ? result : undefined,
     },
     writes: { y: result },
-    uniforms: { rows: "u32", inner: "u32", columns: "u32", batch: "u32", first: "u32", width: "u32" },
+    uniforms: { rows: "u32", inner: "u32", columns: "u32", batch: "u32" },
   };
 }
 
-/** The form's part of a program's name: `nt.vec4` with `n` for a factor as it is and `t` for a transposed one. */
+/**
+ * The form's part of a program's name: `nt.vec4` with `n` for a factor as it is and `t` for a transposed one, and
+ * `f16nt` for a second one in 16-bit storage.
+ */
 export const formName = ({ a, b }: ProductForm): string =>
-  `${a.alongInner ? "n" : "t"}${b.alongInner ? "t" : "n"}${a.vectors && b.vectors ? ".vec4" : ""}`;
+  `${b.storage === "f32" ? "" : b.storage}${a.alongInner ? "n" : "t"}${b.alongInner ? "t" : "n"}${a.vectors && b.vectors ? ".vec4" : ""}`;
 
-const factorWgsl = (name: "a" | "b", { alongInner, vectors }: FactorForm): string => {
+const factorWgsl = (name: "a" | "b", { alongInner, vectors, storage }: FactorForm): string => {
   const outer = name === "a" ? "uniforms.rows" : "uniforms.columns";
   const [lines, width] = alongInner ? [outer, "uniforms.inner"] : ["uniforms.inner", outer];
   const inside = (i: number): string => `${alongInner ? `at + ${i}` : "line"} < uniforms.inner`;
-  const each = [0, 1, 2, 3].map((i) => `select(0.0, ${name}[i + ${i}], ${inside(i)})`);
-  return `
+  const each = [0, 1, 2, 3].map((i) => `select(0.0, ${name}_at(i + ${i}), ${inside(i)})`);
+  return `${storedWgsl(name, storage, vectors)}
 fn ${name}_quad(matrix: u32, line: u32, at: u32) -> vec4f {
   let i = (matrix * ${lines} + line) * ${width} + at;
-  return ${vectors ? `select(vec4f(), ${name}[i / 4], ${inside(0)})` : `vec4f(${each.join(", ")})`};
+  return ${vectors ? `select(vec4f(), ${name}_at(i), ${inside(0)})` : `vec4f(${each.join(", ")})`};
 }`;
 };
 
@@ -82,9 +87,8 @@ ${factorWgsl("b", form.b)}
 ${form.activation ? activateWgsl(form.activation) : ""}
 fn store(matrix: u32, row: u32, column: u32, sum: ${element(vectors)}) {
   if (row >= uniforms.rows || column >= uniforms.columns) { return; }
-  let at = uniforms.first + column;
-  let i = (matrix * uniforms.rows + row) * uniforms.width + at;
-  let value = sum${form.bias ? ` + bias[${at("at")}]` : ""};
+  let i = (matrix * uniforms.rows + row) * uniforms.columns + column;
+  let value = sum${form.bias ? ` + bias[${at("column")}]` : ""};
   y[${at("i")}] = ${form.activation ? activated : "value"}${form.residual ? ` + residual[${at("i")}]` : ""};
 }`;
 }

@@ -1,6 +1,6 @@
 /** Products of many rows: a group computes a tile of the result from tiles of the factors in workgroup memory. */
-import { flatGroup, flatGroups, program, programs } from "./program.ts";
-import type { Groups, Program } from "./program.ts";
+import { flatGroup, program, programs } from "./program.ts";
+import type { Program } from "./program.ts";
 import { formName, productArrays, productFunctions, storeQuad } from "./product-parts.ts";
 import type { FactorForm, ProductBuffers, ProductForm, ProductUniforms } from "./product-parts.ts";
 
@@ -82,7 +82,7 @@ interface TilesVariant {
   readonly tile: Tile;
 }
 
-/** A program over tiles. */
+/** A program with one group a tile of each matrix of the batch. */
 export const tilesProgram: (variant: TilesVariant) => Program<ProductBuffers, ProductUniforms> = programs(
   ({ form, tile }) => {
     const { rows, columns, inner } = tile;
@@ -145,8 +145,3 @@ fn main(
     });
   },
 );
-
-/** One group a tile of each matrix of the batch. */
-export function tileGroups(tile: Tile, rows: number, columns: number, batch: number): Groups {
-  return flatGroups(Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns) * batch);
-}

@@ -2,7 +2,10 @@ import { largestDifference, useBackend } from "@heddle/conformance";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
+import { engine } from "./engine.ts";
 import { product } from "./product.ts";
+import { calibrationOf, cardLanes, tiles, tilesWithin, useCalibration } from "./calibration.ts";
+import type { TileLimits } from "./calibration.ts";
 
 interface Sizes {
   readonly batch?: number;
@@ -14,6 +17,9 @@ interface Sizes {
 /** Small integers, of which float32 adds up all that is asked for here without rounding. */
 const integer = (i: number, salt: number): number => ((i * 7919 + salt * 104_729) % 13) - 6;
 
+/** Numbers that every product rounds. */
+const fraction = (i: number, salt: number): number => Math.sin(i + salt);
+
 const transposes = [
   { transposeA: false, transposeB: false },
   { transposeA: false, transposeB: true },
@@ -22,21 +28,27 @@ const transposes = [
 ];
 
 /** A factor as it is stored, with what it has at a line and a place of a matrix of the batch. */
-function factor([batch, lines, width]: [number, number, number], transposed: boolean, salt: number) {
-  const values = Float32Array.from({ length: batch * lines * width }, (_, i) => integer(i, salt));
+function factor(
+  [batch, lines, width]: [number, number, number],
+  transposed: boolean,
+  salt: number,
+  value = integer,
+) {
+  const values = Float32Array.from({ length: batch * lines * width }, (_, i) => value(i, salt));
   const tensor = tf.tensor(values, transposed ? [batch, width, lines] : [batch, lines, width]);
   const at = (matrix: number, line: number, place: number): number =>
     values[matrix * lines * width + (transposed ? place * lines + line : line * width + place)]!;
   return { tensor, at };
 }
 
-/** The product of two factors of such integers, and what it has to be. */
+/** The product of two factors of such numbers, and what it has to be. */
 function multiply(
   { batch = 1, rows, inner, columns }: Sizes,
   { transposeA, transposeB }: (typeof transposes)[number],
+  value = integer,
 ): { y: Tensor; expected: Float32Array } {
-  const a = factor([batch, rows, inner], transposeA, 1);
-  const b = factor([batch, inner, columns], transposeB, 2);
+  const a = factor([batch, rows, inner], transposeA, 1, value);
+  const b = factor([batch, inner, columns], transposeB, 2, value);
   const shape = [batch, rows, columns];
   const factors = { a: a.tensor, b: b.tensor, transposeA, transposeB };
   const y = product({ ...factors, batch, rows, inner, columns }, shape);
@@ -72,9 +84,40 @@ describe.each(transposes)("products on webgpu, %j", (transposed) => {
     for (const inner of [1535, 1536, 1541]) await exact({ rows: 1, inner, columns: 33 });
   });
 
-  it("take large tiles where these are many", async () => {
+  it("share sums among many invocations on a graphics card", async () => {
+    const { device } = engine();
+    const before = calibrationOf(device);
+    try {
+      useCalibration(device, { ...before, lanes: cardLanes });
+      for (const rows of [1, 8]) await exact({ rows, inner: 1030, columns: 33 });
+    } finally {
+      useCalibration(device, before);
+    }
+  });
+
+  it("take larger tiles where these are many", async () => {
     await exact({ batch: 16, rows: 65, inner: 19, columns: 66 });
     await exact({ batch: 1, rows: 512, inner: 8, columns: 512 });
+  });
+
+  it("have the same bits in every tile", async () => {
+    const sizes = { batch: 2, rows: 132, inner: 20, columns: 134 };
+    const { device } = engine();
+    const before = calibrationOf(device);
+    try {
+      const found: Float32Array[] = [];
+      for (const tile of tilesWithin(device.limits as unknown as TileLimits)) {
+        useCalibration(device, { ...before, tiles: [{ tile, group: 1, together: 1 }] });
+        const { y, expected } = multiply(sizes, transposed, fraction);
+        found.push(await y.data<"float32">());
+        expect(largestDifference(found[0]!, expected)).toBeLessThan(1e-4);
+        y.dispose();
+      }
+      expect(found).toHaveLength(tiles.length);
+      for (const other of found) expect(other).toEqual(found[0]);
+    } finally {
+      useCalibration(device, before);
+    }
   });
 
   it("are nothing where there is nothing", async () => {

@@ -66,7 +66,7 @@ export const dropoutKey = "vec2u(uniforms.dropoutKey0, uniforms.dropoutKey1)";
 export const dropoutWgsl: string = `${randomWgsl}
 
 fn dropout_factor(word: u32) -> f32 {
-  return select(0.0, uniforms.dropoutKept, (word >> 8u) >= uniforms.dropoutLimit);
+  return select(0.0, uniforms.dropoutKept, word >= uniforms.dropoutLimit);
 }`;
 
 /** What those uniforms hold for a rate and the address of the numbers. */
@@ -75,7 +75,7 @@ export function dropoutValues(
   address: RandomAddress,
 ): Record<keyof typeof dropoutUniforms, number> {
   const [dropoutKey0, dropoutKey1] = randomStream(address).key;
-  // A number is the upper 24 bits of a word over 2^24, so the comparison is one of integers.
-  const dropoutLimit = Math.ceil(rate * 2 ** 24);
+  // A number is the upper 24 bits of a word over 2^24, so the comparison is one of integers, whatever the lower bits.
+  const dropoutLimit = Math.ceil(rate * 2 ** 24) * 2 ** 8;
   return { dropoutKey0, dropoutKey1, dropoutLimit, dropoutKept: 1 / (1 - rate) };
 }

@@ -1,3 +1,4 @@
+import { splitHeads } from "@heddle/attention";
 import {
   drawn,
   drawParameter,
@@ -9,7 +10,8 @@ import {
 import { differentiate, rotary, rotaryOperation } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
-import { engine } from "./engine.ts";
+import { engine, onDevice } from "./engine.ts";
+import { isInPlace } from "./heads-in-place.ts";
 import { rotaryWebGpu } from "./rotary.ts";
 
 describe("rotary on webgpu", () => {
@@ -27,6 +29,27 @@ describe("rotary on webgpu", () => {
     const positions = Int32Array.of(0, 5, 9, 2, 3, 4);
     await expectGradients(() => rotary({ x: x.tensor(), positions, pairs, width: 10 }), [x]);
     x.dispose();
+  });
+
+  it.each([
+    { headWidth: 8, begin: 8, pairs: "half" },
+    { headWidth: 6, begin: 3, pairs: "half" },
+    { headWidth: 8, begin: 4, pairs: "interleaved" },
+  ] as const)("turns heads where they lie in a product's rows: %j", async ({ pairs, ...part }) => {
+    const rows = drawn("rows", [2, 5, 40]);
+    const positions = Int32Array.from({ length: 10 }, (_, i) => 7 * i);
+    const give = (copied: boolean) =>
+      differentiate(() => {
+        const heads = splitHeads({ x: rows, heads: 3, ...part });
+        if (copied) onDevice(heads);
+        const x = rotary({ x: heads, positions, pairs });
+        expect(isInPlace(heads.dataId)).toBe(!copied);
+        return x;
+      }, [rows]);
+    const [found, expected] = [give(false), give(true)];
+    expect([...(await found.value.data())]).toEqual([...(await expected.value.data())]);
+    expect([...(await found.gradients[0]!.data())]).toEqual([...(await expected.gradients[0]!.data())]);
+    tf.dispose([rows, found.value, expected.value, found.gradients[0]!, expected.gradients[0]!]);
   });
 
   it("takes no tokens, and no heads", () => {

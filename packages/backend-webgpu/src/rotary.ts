@@ -1,56 +1,37 @@
-import { kernel, rotaryOperation } from "@heddle/core";
+import { kernel, RecentlyUsed, rotaryAngles, rotaryOperation } from "@heddle/core";
 import type { Kernel, RotaryCall } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { engine } from "./engine.ts";
 import type { Engine } from "./engine.ts";
-import { eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
+import { areVectors, headAt, placeOf, placeTypes, placeUniforms } from "./heads-in-place.ts";
+import { byLine } from "./parts.ts";
+import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 import type { Values } from "./program.ts";
 
-/** Cosines and sines of the angles of some tokens. */
+/** Cosines and sines on the device, no tensor of the user's. */
 interface AngleTable {
-  readonly positions: Int32Array;
-  readonly base: number;
-  readonly width: number;
-  /** On the device, no tensor of the user's: [tokens, 2, width / 2]. */
-  readonly angles: Values;
+  readonly angles: Float32Array;
+  readonly values: Values;
 }
 
-/** Tables kept, since all layers of a model turn by the same angles, and back by them. */
+/** Tables kept, as many as core keeps. */
 const TABLES_KEPT = 4;
 
-/** Of each device, the one used last in front. */
-const kept = new WeakMap<Engine, AngleTable[]>();
-
-function anglesOf({ x, positions, base = 10_000, width = x.shape[3]! }: RotaryCall): Values {
-  const own = engine();
-  const tables = kept.get(own) ?? [];
-  kept.set(own, tables);
-  const at = tables.findIndex(
-    (table) =>
-      table.base === base &&
-      table.width === width &&
-      table.positions.length === positions.length &&
-      table.positions.every((position, i) => position === positions[i]),
-  );
-  const found = at >= 0 ? tables.splice(at, 1)[0]! : makeTable(positions.slice(), base, width);
-  tables.unshift(found);
-  for (const { angles } of tables.splice(TABLES_KEPT)) own.disposeData(angles.dataId);
-  return found.angles;
-}
+const kept = new WeakMap<Engine, RecentlyUsed<AngleTable>>();
 
 /** WGSL's own cosines may be off by 1 / 2048, and its angles have too few digits. */
-function makeTable(positions: Int32Array, base: number, width: number): AngleTable {
-  const half = width / 2;
-  const frequencies = Float64Array.from({ length: half }, (_, i) => base ** ((-2 * i) / width));
-  const values = new Float32Array(positions.length * width);
-  for (const [token, position] of positions.entries())
-    for (let i = 0; i < half; i++) {
-      const angle = position * frequencies[i]!;
-      values[token * width + i] = Math.cos(angle);
-      values[token * width + half + i] = Math.sin(angle);
-    }
-  const { dataId } = engine().makeTensorInfo([values.length], "float32", values);
-  return { positions, base, width, angles: { dataId, size: values.length } };
+function anglesOf(call: RotaryCall): Values {
+  const own = engine();
+  const tables =
+    kept.get(own) ??
+    new RecentlyUsed<AngleTable>(TABLES_KEPT, ({ values: { dataId } }) => void own.disposeData(dataId));
+  kept.set(own, tables);
+  const angles = rotaryAngles(call);
+  const make = (): AngleTable => {
+    const { dataId } = own.makeTensorInfo([angles.length], "float32", angles);
+    return { angles, values: { dataId, size: angles.length } };
+  };
+  return tables.get((table) => table.angles === angles, make).values;
 }
 
 interface RotaryVariant {
@@ -69,26 +50,35 @@ const rotaryProgram = programs(({ pairs, element }: RotaryVariant) =>
       depth: "u32",
       half: "u32",
       length: "u32",
-      headRows: "u32",
+      heads: "u32",
+      // Tokens of the table from one batch row to the next.
+      tokens: "u32",
       sign: "f32",
+      ...placeTypes("x"),
     },
     code: eachIndex(
       "uniforms.rows * (uniforms.depth - uniforms.half)",
       `  let half = uniforms.half;
   let row = i / (uniforms.depth - half);
   let pair = i % (uniforms.depth - half);
-  let begin = row * uniforms.depth;
+  let step = row % uniforms.length;
+  let head = row / uniforms.length % uniforms.heads;
+  let batch = row / uniforms.length / uniforms.heads;
+  let x_begin = ${headAt("x", "batch", "head")} + step * uniforms.xRow;
+  let y_begin = row * uniforms.depth;
   if (pair >= half) {
-    y[begin + half + pair] = x[begin + half + pair];
+    y[y_begin + half + pair] = x[x_begin + half + pair];
     return;
   }
-  let token = row / uniforms.headRows * uniforms.length + row % uniforms.length;
-  let cosine = angles[token * 2 * half + pair];
-  let sine = angles[token * 2 * half + half + pair] * uniforms.sign;
-  let first = begin + ${pairs === "half" ? "pair" : "2 * pair"};
+  let angle = (batch * uniforms.tokens + step) * 2 * half + pair;
+  let cosine = angles[angle];
+  let sine = angles[angle + half] * uniforms.sign;
+  let first = ${pairs === "half" ? "pair" : "2 * pair"};
   let second = first + ${pairs === "half" ? "half" : "1"};
-  y[first] = x[first] * cosine - x[second] * sine;
-  y[second] = x[second] * cosine + x[first] * sine;`,
+  let a = x[x_begin + first];
+  let b = x[x_begin + second];
+  y[y_begin + first] = a * cosine - b * sine;
+  y[y_begin + second] = b * cosine + a * sine;`,
     ),
   }),
 );
@@ -98,27 +88,34 @@ function turn(call: RotaryCall, x: Tensor, sign: 1 | -1): Tensor {
   const { pairs = "half", positions } = call;
   const [batch, heads, length, depth] = x.shape as [number, number, number, number];
   const half = (call.width ?? depth) / 2;
-  const vectors = pairs === "half" && half % 4 === 0 && depth % 4 === 0;
-  const values = vectors ? 4 : 1;
+  const place = placeOf(x);
+  const vectors = pairs === "half" && half % 4 === 0 && areVectors(depth, place);
+  const per = vectors ? 4 : 1;
   const rows = batch * heads * length;
   const y = output(x.shape);
+  const groupsOfARow = (depth - half) / per / EACH;
+  const byRow = byLine(groupsOfARow, (row) => row * depth);
+  const byBatchRow = byLine(heads * length * groupsOfARow, (row) => place.begin + row * place.batch);
   run(rotaryProgram({ pairs, element: vectors ? "vec4f" : "f32" }), {
-    buffers: { x, angles: anglesOf(call), y },
+    buffers: { x: place.values, angles: anglesOf(call), y },
     uniforms: {
       rows,
-      depth: depth / values,
-      half: half / values,
+      depth: depth / per,
+      half: half / per,
       length,
-      // Rows of all heads that share their angles: of a batch row, or of all.
-      headRows: positions.length === length ? rows : heads * length,
+      heads,
+      tokens: positions.length === length ? 0 : length,
       sign,
+      ...placeUniforms("x", place, per),
     },
-    groups: eachGroups((rows * (depth - half)) / values),
+    groups: eachGroups((rows * (depth - half)) / per),
+    // Heads among others in rows are apart by batch rows only.
+    shares: { x: place.row === depth ? byRow : byBatchRow, y: byRow },
   });
   return y;
 }
 
-/** One pass over the pairs, the angles from a table that stays on the device. */
+/** One pass over the pairs, read where a product left them, the angles from a table that stays on the device. */
 export const rotaryWebGpu: Kernel<RotaryCall> = kernel(rotaryOperation, {
   name: "rotary.f32.webgpu",
   backend: "webgpu",

@@ -1,22 +1,26 @@
 import type { AnyKernel, BackendStarter, StartedBackend } from "@heddle/core";
 import { breathe, checkFields, checkKernels, checkOneOf, HeddleError, reject } from "@heddle/core";
+import { calibrate } from "./calibrate.ts";
 import { findGpu } from "./dawn.ts";
 import { describeDevice, requestDevice } from "./device.ts";
 import { watchDevice } from "./device-errors.ts";
 import type { DeviceErrors } from "./device-errors.ts";
+import type { Engine } from "./engine.ts";
 import { createEngine } from "./tfjs-engine.ts";
 import type { WebGpuDevice } from "./gpu.ts";
 import { activationWebGpu } from "./activation.ts";
 import { adamwWebGpu } from "./adamw.ts";
 import { attentionWebGpu } from "./attention.ts";
+import { attentionMapsWebGpu } from "./attention-maps.ts";
 import { cacheWriteWebGpu } from "./cache-write.ts";
 import { chooseTokenWebGpu } from "./choose-token.ts";
 import { crossEntropyWebGpu } from "./cross-entropy.ts";
 import { dropoutWebGpu } from "./dropout.ts";
 import { embeddingWebGpu } from "./embedding.ts";
 import { mergeHeadsWebGpu, splitHeadsWebGpu } from "./heads.ts";
-import { linearWebGpu, plain } from "./linear.ts";
+import { linearWebGpu } from "./linear.ts";
 import { matmulWebGpu } from "./matmul.ts";
+import { halves, plain } from "./matrix-forms.ts";
 import { dropAllInPlace } from "./heads-in-place.ts";
 import { layerNormWebGpu, rmsNormWebGpu } from "./norms.ts";
 import { residualWebGpu } from "./residual.ts";
@@ -45,6 +49,7 @@ export interface WebGpuOptions {
 const own: readonly AnyKernel[] = [
   activationWebGpu,
   adamwWebGpu,
+  attentionMapsWebGpu,
   attentionWebGpu,
   cacheWriteWebGpu,
   chooseTokenWebGpu,
@@ -88,10 +93,13 @@ async function start(options: WebGpuOptions): Promise<StartedBackend> {
         throw new HeddleError("invalid-state", "webgpu: device must be one that is not lost, got a lost one");
     }
     const engine = await createEngine(device, made.info, watch);
+    // In software no tile is much faster than another, and measuring takes long.
+    if (!made.info?.isFallbackAdapter) await watch.unlessLost(calibrate(engine as unknown as Engine));
     return {
       engine,
       kernels: [...kernels, ...own],
       packing: plain,
+      halves,
       description: describeDevice(device, made.info),
       checkErrors: () => watch.take(),
       get lost() {

@@ -9,6 +9,14 @@ export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike
   return largest;
 }
 
+/** How far results are from those expected. */
+export interface Differences {
+  /** Largest absolute difference of an output. */
+  readonly output: number;
+  /** Largest difference of a gradient, as a share of the largest entry of all. */
+  readonly gradient: number;
+}
+
 /** The largest absolute value of a list. */
 export function largestEntry(values: ArrayLike<number>): number {
   let largest = 0;

@@ -8,6 +8,7 @@ export * from "./cache-write-cases.ts";
 export * from "./causality.ts";
 export * from "./choose-token-cases.ts";
 export * from "./cross-entropy-cases.ts";
+export * from "./device-counts.ts";
 export * from "./difference.ts";
 export * from "./dropout-cases.ts";
 export * from "./drawn.ts";

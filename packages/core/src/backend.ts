@@ -4,7 +4,7 @@ import type { KernelBackend } from "@tensorflow/tfjs-core";
 import { HeddleError, reject, show } from "./errors.ts";
 import { installKernels } from "./kernel.ts";
 import type { AnyKernel } from "./kernel.ts";
-import type { Packing } from "./packing.ts";
+import type { HalfForms, Packing } from "./packing.ts";
 import { loseValues, restoreValues } from "./recovery.ts";
 
 /** What is held in memory. */
@@ -29,6 +29,11 @@ export interface StartedBackend {
   readonly kernels: readonly AnyKernel[];
   /** In which layout its kernels want the weights of `linear`. @default as they are stored */
   readonly packing?: Packing;
+  /**
+   * How its kernels read matrices in 16-bit storage: the weights of `linear`, and the tables of `embedding`.
+   * @default not at all; they are widened at each use
+   */
+  readonly halves?: HalfForms;
   /** What it knows of its own memory. */
   memory?(): Pick<MemoryUse, "heap" | "packed" | "scratch">;
   /** Throws the first thing that went wrong on the device since the last call. */
@@ -66,6 +71,8 @@ export interface Backend {
   readonly kernels: readonly AnyKernel[];
   /** In which layout its kernels want the weights of `linear`. */
   readonly packing?: Packing;
+  /** How its kernels read matrices in 16-bit storage. */
+  readonly halves?: HalfForms;
   /** What is held now, by kind. */
   memory(): MemoryUse;
   /**
@@ -211,6 +218,9 @@ async function register(
     },
     get packing() {
       return started.packing;
+    },
+    get halves() {
+      return started.halves;
     },
     memory() {
       // Not tf.memory(), which starts a backend when none runs.

@@ -12,7 +12,7 @@ import { linear } from "./operations/linear.ts";
 import type { LinearCall } from "./operations/linear.ts";
 import { residual as add } from "./operations/residual.ts";
 import type { MatrixLayout, PackedMatrix } from "./packing.ts";
-import { packTogether } from "./parameter.ts";
+import { halvesTogether, packTogether } from "./parameter.ts";
 import type { Parameter } from "./parameter.ts";
 import { joinPath } from "./parameter-tree.ts";
 import type { ParameterTree } from "./parameter-tree.ts";
@@ -113,13 +113,16 @@ export function linearLayer(
 }
 
 /**
- * Weights in the layout that the active backend's kernels read best, where they may be held in it: float32 without a
- * gradient to come. Packing frees the plain tensor, which `differentiate` may watch even where its tape is paused
+ * Weights in the layout that the active backend's kernels read best, where they may be held in it: those in 16-bit
+ * storage that kernels read, and float32, both without a gradient to come. Packing frees the plain tensor, which `differentiate` may watch even where its tape is paused
  * (`withoutTape`).
  */
 export function packedOf({ matrices, layout }: Packable): PackedMatrix | undefined {
+  if (isWithinDifferentiate()) return undefined;
+  const halves = halvesTogether(matrices, layout);
+  if (halves) return halves;
   const packing = activeBackend()?.packing;
-  if (!packing || isWithinDifferentiate()) return undefined;
+  if (!packing) return undefined;
   if (matrices.some(({ storage, plain }) => storage !== "f32" || plain)) return undefined;
   return packTogether(matrices, packing, layout);
 }

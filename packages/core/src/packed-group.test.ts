@@ -1,8 +1,10 @@
-import "@tensorflow/tfjs-backend-cpu";
+import { MathBackendCPU } from "@tensorflow/tfjs-backend-cpu";
 import * as tf from "@tensorflow/tfjs-core";
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { Packing } from "./packing.ts";
-import { createParameter, packTogether } from "./parameter.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { startBackend } from "./backend.ts";
+import type { Backend, BackendStarter } from "./backend.ts";
+import type { MatrixForm, PackedMatrix, Packing } from "./packing.ts";
+import { createParameter, halvesTogether, packTogether, tableOf } from "./parameter.ts";
 import type { Parameter } from "./parameter.ts";
 import { differentiate } from "./tape.ts";
 
@@ -175,5 +177,103 @@ describe("packTogether", () => {
     expect(tensors()).toBe(3);
     x.dispose();
     dispose([a, b, wide]);
+  });
+});
+
+describe("halvesTogether", () => {
+  const form = (name: string): MatrixForm => ({
+    name,
+    unpack: () => {
+      throw new Error("not called here");
+    },
+  });
+  const halves = { f16: form("f16"), bf16: form("bf16") };
+  const starter: BackendStarter = {
+    name: "halves",
+    start: () => Promise.resolve({ engine: engine(), kernels: [], description: "", halves }),
+  };
+  const engine = (): MathBackendCPU => {
+    const made = new MathBackendCPU();
+    Reflect.set(made, "firstUse", false);
+    return made;
+  };
+  const words = (tensor: tf.Tensor): number[] => [
+    ...new Uint16Array(Int32Array.from(tensor.dataSync()).buffer),
+  ];
+  const bits = (first: number, count: number): Uint16Array =>
+    Uint16Array.from({ length: count }, (_, i) => 0xfff0 + first + i);
+
+  let backend: Backend;
+  beforeAll(async () => void (backend = await startBackend(starter)));
+  afterAll(() => backend.dispose());
+
+  it("holds bits in pairs, side by side along the outputs, and leaves them where they were", () => {
+    const [a, b, c] = weights();
+    [a, b, c].forEach((one, i) => one.assignHalf("f16", bits(2 * i, one.size)));
+    const all = halvesTogether([a, b, c], "linear")!;
+    expect(all).toMatchObject({ kind: "packed", packing: halves.f16, layout: "linear", shape: [4, 2] });
+    expect(all.values.dtype).toBe("int32");
+    expect(words(all.values)).toEqual([...bits(0, 2), ...bits(2, 4), ...bits(4, 2)]);
+    expect(halvesTogether([a, b, c], "linear")).toBe(all);
+    expect(tensors()).toBe(1);
+    const plain = a.tensor();
+    expect(plain.dtype).toBe("float32");
+    plain.dispose();
+    expect(a.storage).toBe("f16");
+    // Alone: the others keep theirs.
+    expect(words((tableOf(b) as PackedMatrix).values)).toEqual([...bits(2, 4)]);
+    expect(tensors()).toBe(2);
+    dispose([a, b, c]);
+  });
+
+  it("goes along the columns in layout conv1d, with a 0 behind an odd number of values", () => {
+    const make = (name: string, width: number, first: number): Parameter => {
+      const made = createParameter(name, [3, width], () => new Float32Array(3 * width));
+      made.assignHalf("bf16", bits(first, 3 * width));
+      return made;
+    };
+    const all = [make("a", 1, 0), make("b", 2, 3)];
+    const { values, shape, packing } = halvesTogether(all, "conv1d")!;
+    expect([shape, packing]).toEqual([[3, 3], halves.bf16]);
+    expect(words(values).map((word) => (word === 0 ? 0 : word - 0xfff0))).toEqual([
+      0, 3, 4, 1, 5, 6, 2, 7, 8, 0,
+    ]);
+    dispose(all);
+  });
+
+  it("is for 16-bit matrices of one kind, without a gradient to come", () => {
+    const [a, b, c] = weights();
+    expect(halvesTogether([a, b], "linear")).toBeUndefined();
+    a.assignHalf("f16", bits(0, 2));
+    c.assignHalf("bf16", bits(0, 2));
+    expect(halvesTogether([a, b], "linear")).toBeUndefined();
+    expect(halvesTogether([a, c], "linear")).toBeUndefined();
+    const x = tf.ones([2]);
+    const [kinds, stop] = [[] as boolean[], new Error("seen")];
+    const look = (): never => {
+      kinds.push("kind" in tableOf(a));
+      throw stop;
+    };
+    expect(() => differentiate(look, [x])).toThrow(stop);
+    expect(look).toThrow(stop);
+    expect(kinds).toEqual([false, true]);
+    x.dispose();
+    dispose([a, b, c]);
+  });
+
+  it("takes new bits, and goes with the parameter", () => {
+    const [, b] = weights();
+    b.assignHalf("f16", bits(0, 4));
+    tableOf(b);
+    b.assignHalf("bf16", bits(1, 4));
+    const table = tableOf(b) as PackedMatrix;
+    expect([table.packing, words(table.values)]).toEqual([halves.bf16, [...bits(1, 4)]]);
+    expect(tensors()).toBe(1);
+    b.assign(new Float32Array(4));
+    expect(tableOf(b)).toBe(b.tensor());
+    b.assignHalf("f16", bits(0, 4));
+    tableOf(b);
+    b.dispose();
+    expect(tensors()).toBe(0);
   });
 });

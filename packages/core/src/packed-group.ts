@@ -1,7 +1,7 @@
 /** Matrices that lie packed side by side, in place of their plain values, until one of those is read. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import type { MatrixLayout, PackedMatrix, Packing } from "./packing.ts";
+import type { MatrixForm, MatrixLayout, PackedMatrix } from "./packing.ts";
 import { withoutTape } from "./tape.ts";
 
 /** One of the matrices: what holds its plain values when they are not packed. */
@@ -16,19 +16,19 @@ export interface PackedGroup {
   /** All of them as one matrix, their outputs one after the other. */
   readonly matrix: PackedMatrix;
   /** Whether it holds these, in this order and form, and nothing else. */
-  holds(members: readonly GroupMember[], packing: Packing, layout: MatrixLayout): boolean;
+  holds(members: readonly GroupMember[], form: MatrixForm, layout: MatrixLayout): boolean;
   /** Gives the plain values back to those that have not left. */
   unpack(): void;
   /** For a member whose values are not wanted any more. The packed ones are freed with the last. */
   leave(member: GroupMember): void;
 }
 
-/** Packs the plain values of `members`, which stay as they are. */
+/** Puts `members` together; `pack` gives the values of all in that form. */
 export function packGroup(
   members: readonly GroupMember[],
-  plain: readonly Tensor[],
-  packing: Packing,
+  packing: MatrixForm,
   layout: MatrixLayout,
+  pack: () => Tensor,
 ): PackedGroup {
   const axis = layout === "linear" ? 0 : 1;
   const lengths = members.map(({ shape }) => shape[axis]!);
@@ -36,10 +36,8 @@ export function packGroup(
     axis,
     lengths.reduce((a, b) => a + b),
   );
-  const values = tf.tidy(() =>
-    packing.pack(plain.length === 1 ? plain[0]! : tf.concat([...plain], axis), layout),
-  );
-  const matrix: PackedMatrix = { kind: "packed", packing, layout, shape, values: tf.keep(values) };
+  const values = tf.keep(tf.tidy(pack));
+  const matrix: PackedMatrix = { kind: "packed", packing, layout, shape, values };
   const present = new Set(members);
   return {
     matrix,

@@ -1,15 +1,18 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { requireBackend } from "./backend.ts";
+import { activeBackend, requireBackend } from "./backend.ts";
 import { HeddleError, checkOneOf, checkShape, reject } from "./errors.ts";
-import { widenBF16, widenF16 } from "./half-precision.ts";
+import { pairs, widenBF16, widenF16 } from "./half-precision.ts";
 import { packGroup } from "./packed-group.ts";
 import type { GroupMember, PackedGroup } from "./packed-group.ts";
-import type { MatrixLayout, PackedMatrix, Packing } from "./packing.ts";
+import type { HalfForms, MatrixForm, MatrixLayout, PackedMatrix, Packing } from "./packing.ts";
 import { isWithinDifferentiate, withoutTape } from "./tape.ts";
 
-/** How values are held: as a float32 tensor, or as 16-bit numbers that are widened at each read. */
-export type StorageKind = "f32" | "f16" | "bf16";
+/** How values are held: as a float32 tensor, or as 16-bit numbers. */
+export type StorageKind = "f32" | HalfKind;
+
+/** Kinds of 16-bit numbers: IEEE half precision, and bfloat16. */
+export type HalfKind = keyof HalfForms;
 
 /**
  * A named cell with a tensor. It is filled when it is first read, or earlier by a checkpoint; after that its values
@@ -30,7 +33,10 @@ export interface Parameter {
    * that no packed copy takes their place. @default false
    */
   plain: boolean;
-  /** Half of the memory for `f16` and `bf16`, for inference: they cannot be differentiated by. */
+  /**
+   * Half of the memory for `f16` and `bf16`, for inference: they cannot be differentiated by. Kernels read matrices so
+   * where the backend says it (`halves`); else the values are widened at each use.
+   */
   readonly storage: StorageKind;
   /**
    * The values as float32. Owned by the parameter, so do not dispose them, and read them anew after a forward pass,
@@ -43,7 +49,7 @@ export interface Parameter {
   /** Copies new values in. @throws HeddleError for another shape. */
   assign(values: Float32Array | Tensor): void;
   /** Takes 16-bit values, which stay as they are until they are read. */
-  assignHalf(storage: "f16" | "bf16", bits: Uint16Array): void;
+  assignHalf(storage: HalfKind, bits: Uint16Array): void;
   /** Puts a tensor in place of the present one and owns it from now on. */
   replace(tensor: Tensor): void;
   /**
@@ -61,6 +67,8 @@ const widenings = { f16: widenF16, bf16: widenBF16 } as const;
 /** What weights and `packTogether` know of a parameter beside its face. */
 export interface Cell extends GroupMember {
   readonly group: PackedGroup | null;
+  /** The bits of 16-bit storage. */
+  readonly bits: Uint16Array | null;
   /** Whether values are missing that only `assign`, `assignHalf` and `replace` can give. */
   readonly lost: boolean;
   /** Lets go of values that are gone. First values are made again when they are read. */
@@ -85,7 +93,7 @@ export function createParameter(
   const size = shape.reduce((product, length) => product * length, 1);
   let held: Tensor | null = null;
   let group: PackedGroup | null = null;
-  let half: { readonly storage: "f16" | "bf16"; readonly bits: Uint16Array } | null = null;
+  let half: { readonly storage: HalfKind; readonly bits: Uint16Array } | null = null;
   let version = 0;
   let disposed = false;
   let lost = false;
@@ -93,11 +101,16 @@ export function createParameter(
     if (disposed)
       throw new HeddleError("invalid-state", `${name}: must not be used after its weights were disposed`);
   };
-  const free = (): void => {
+  /** Frees what is on the backend. */
+  const leave = (): void => {
     held?.dispose();
     group?.leave(cell);
-    held = group = half = null;
+    held = group = null;
     lost = false;
+  };
+  const free = (): void => {
+    leave();
+    half = null;
   };
   const hold = (tensor: Tensor): void => {
     if (tensor === held) return;
@@ -109,19 +122,22 @@ export function createParameter(
     get group() {
       return group;
     },
+    get bits() {
+      return half?.bits ?? null;
+    },
     get lost() {
       return lost;
     },
     lose(isGone) {
       const values = held ?? group?.matrix.values;
       if (!values || !isGone(values)) return;
-      free();
-      lost = version > 0;
+      leave();
+      lost = version > 0 && half === null;
     },
     hold,
     join(joined) {
       if (group === joined) return;
-      free();
+      leave();
       group = joined;
     },
   };
@@ -212,6 +228,30 @@ export function createParameter(
   return parameter;
 }
 
+/** Parameters as one matrix, whose values are made where they are not there; `check` looks at each before. */
+function together(
+  parameters: readonly Parameter[],
+  form: MatrixForm,
+  layout: MatrixLayout,
+  { check, pack }: { check(parameter: Parameter): void; pack(members: readonly Cell[]): Tensor },
+): PackedMatrix {
+  const members = parameters.map(cellOf);
+  const present = members[0]?.group;
+  if (present?.holds(members, form, layout)) return present.matrix;
+  const width = parameters[0]?.shape[layout === "linear" ? 1 : 0] ?? null;
+  for (const parameter of parameters) {
+    checkShape(
+      `${parameter.name}: shape`,
+      parameter.shape,
+      layout === "linear" ? [null, width] : [width, null],
+    );
+    check(parameter);
+  }
+  const group = packGroup(members, form, layout, () => pack(members));
+  for (const member of members) member.join(group);
+  return group.matrix;
+}
+
 /**
  * The values of weights of `linear` over the same input, side by side as one matrix in a backend's layout, which takes
  * the place of the plain ones until one of them is read by `tensor`. Owned by the parameters. Tensors that `tensor` gave
@@ -225,21 +265,52 @@ export function packTogether(
   layout: MatrixLayout,
 ): PackedMatrix {
   if (parameters.length === 0) reject("packTogether: parameters", "hold at least one", parameters);
-  const members = parameters.map(cellOf);
-  const present = members[0]?.group;
-  if (present?.holds(members, packing, layout)) return present.matrix;
-  const width = parameters[0]?.shape[layout === "linear" ? 1 : 0] ?? null;
-  for (const { name, shape, storage } of parameters) {
-    checkShape(`${name}: shape`, shape, layout === "linear" ? [null, width] : [width, null]);
-    if (storage !== "f32") reject(`${name}: storage`, "be f32 to be packed", storage);
-    if (isWithinDifferentiate())
-      throw new HeddleError(
-        "invalid-state",
-        `${name}: must not be packed while differentiating, which may watch its plain values`,
+  return together(parameters, packing, layout, {
+    check({ name, storage }) {
+      if (storage !== "f32") reject(`${name}: storage`, "be f32 to be packed", storage);
+      if (isWithinDifferentiate())
+        throw new HeddleError(
+          "invalid-state",
+          `${name}: must not be packed while differentiating, which may watch its plain values`,
+        );
+    },
+    pack() {
+      const plain = parameters.map((parameter) => parameter.tensor());
+      return packing.pack(
+        plain.length === 1 ? plain[0]! : tf.concat(plain, layout === "linear" ? 0 : 1),
+        layout,
       );
-  }
-  const plain = parameters.map((parameter) => parameter.tensor());
-  const group = packGroup(members, plain, packing, layout);
-  for (const member of members) member.join(group);
-  return group.matrix;
+    },
+  });
+}
+
+/**
+ * Matrices in 16-bit storage as the active backend's kernels read them, one after the other along their outputs as one
+ * matrix; undefined where they read none, or the matrices are not all of one 16-bit kind. The parameters keep their bits,
+ * and own the result.
+ */
+export function halvesTogether(
+  parameters: readonly Parameter[],
+  layout: MatrixLayout,
+): PackedMatrix | undefined {
+  const storage = parameters[0]?.storage ?? "f32";
+  const halves = activeBackend()?.halves;
+  if (!halves || storage === "f32" || parameters.some((other) => other.storage !== storage)) return undefined;
+  return together(parameters, halves[storage], layout, {
+    check() {},
+    pack(members) {
+      const rows = layout === "linear" ? 1 : members[0]!.shape[0]!;
+      const words = pairs(
+        members.map(({ bits }) => bits!),
+        rows,
+      );
+      return tf.tensor1d(words, "int32");
+    },
+  });
+}
+
+/** A table for `embedding`: in 16-bit storage as the active backend's kernels read it, if no gradient is to come. */
+export function tableOf(parameter: Parameter): Tensor | PackedMatrix {
+  const halves = isWithinDifferentiate() ? undefined : halvesTogether([parameter], "linear");
+  return halves ?? parameter.tensor();
 }

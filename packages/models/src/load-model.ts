@@ -25,8 +25,8 @@ export interface LoadOptions {
   /** Where the names of attentions and positions under config.json's key `heddle` are looked up. @default the standard ones */
   readonly registry?: Registry;
   /**
-   * `"f32"` widens 16-bit weights once; `"stored"` keeps them as they are in the file, at half of the memory and for
-   * inference only, and widens them at each use. @default "f32"
+   * `"f32"` widens 16-bit weights once; `"stored"` keeps matrices of them as they are in the file, at half of the memory
+   * and for inference only: WebGPU's kernels read them so, other backends widen them at each use. @default "f32"
    */
   readonly storage?: "f32" | "stored";
   /** Ends the loading; nothing of it stays. */
@@ -123,7 +123,8 @@ async function fill(
         "not-finite",
         `${checkpoint.name}: ${stored} must hold finite numbers, got ${values[wrong]} at ${wrong}`,
       );
-    if (storage === "f32" || tensor.dtype === "F32") parameter.assign(values);
+    // Vectors take little memory, and no kernel reads them in 16 bits.
+    if (storage === "f32" || tensor.dtype === "F32" || parameter.shape.length < 2) parameter.assign(values);
     else parameter.assignHalf(tensor.dtype === "F16" ? "f16" : "bf16", tensor.values as Uint16Array);
   }
 }

@@ -86,7 +86,7 @@ describe("loadModel", () => {
 describe("storage", () => {
   useBackend("cpu");
 
-  it('"stored" keeps 16-bit weights as they are, with the same result as widened ones', async () => {
+  it('"stored" keeps 16-bit matrices as they are, with the same result as widened ones', async () => {
     const model = gpt(small, createWeights({ seed: 4 }));
     const files = new Map<string, Blob>();
     await model.save(files, { dtype: "BF16" });
@@ -108,7 +108,7 @@ describe("storage", () => {
       return [kinds, values];
     };
     const [stored, widened] = [await run("stored"), await run("f32")];
-    expect([[...stored[0]], [...widened[0]]]).toEqual([["bf16"], ["f32"]]);
+    expect([[...stored[0]], [...widened[0]]]).toEqual([["bf16", "f32"], ["f32"]]);
     expect(stored[1]).toEqual(widened[1]);
     await expect(loadModel(files, { families: [gpt], storage: "f8" as "f32" })).rejects.toThrow(
       'loadModel: storage must be one of "f32", "stored", got "f8"',

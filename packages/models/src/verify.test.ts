@@ -164,6 +164,27 @@ describe("verify", () => {
       [bad, good],
     ] as const)
       await expect(verify(define, seed, inputs, { backends })).rejects.toThrow("a kernel broke");
+    // Of a backend that cannot even end, the first thing that went wrong is told.
+    const endless = (starter: BackendStarter): BackendStarter => ({
+      name: starter.name,
+      async start() {
+        const started = await starter.start();
+        return {
+          ...started,
+          async stop() {
+            await started.stop?.();
+            throw new Error("no end");
+          },
+        };
+      },
+    });
+    for (const [compared, message] of [
+      [bad, "a kernel broke"],
+      [counted(cpu), "no end"],
+    ] as const)
+      await expect(verify(define, seed, inputs, { backends: [good, endless(compared)] })).rejects.toThrow(
+        message,
+      );
     for (const backends of [
       [good, none],
       [none, good],

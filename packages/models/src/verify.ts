@@ -120,6 +120,7 @@ async function passOn(
 ): Promise<Pass> {
   signal?.throwIfAborted();
   const backend = await startBackend(starter);
+  let pass: Pass;
   try {
     const { model, dispose } = await make();
     try {
@@ -131,16 +132,20 @@ async function passOn(
       try {
         const values = new Map<string, ArrayLike<number>>();
         for (const [layer, tensor] of layersOf(out)) values.set(layer, await tensor.data());
-        return { description: backend.description, values };
+        pass = { description: backend.description, values };
       } finally {
         out.dispose();
       }
     } finally {
       dispose();
     }
-  } finally {
-    await backend.dispose();
+  } catch (error) {
+    // What its end has to say, of a lost device for example, comes from the same cause.
+    await backend.dispose().catch(() => undefined);
+    throw error;
   }
+  await backend.dispose();
+  return pass;
 }
 
 function compare(layer: string, trusted: ArrayLike<number>, compared: ArrayLike<number>): LayerDifference {

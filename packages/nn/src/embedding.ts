@@ -1,5 +1,5 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { checkFields, embedding as lookUp, normal } from "@heddle/core";
+import { checkFields, embedding as lookUp, normal, tableOf } from "@heddle/core";
 import type { Initializer, Weights } from "@heddle/core";
 
 export interface EmbeddingSpec {
@@ -16,5 +16,5 @@ export function embedding(weights: Weights, name: string, spec: EmbeddingSpec): 
   const { size, width, init = normal(0.02) } = spec;
   const table = weights.parameter(`${name}.weight`, { shape: [size, width], init });
   table.plain = true;
-  return (ids) => lookUp(table.tensor(), ids);
+  return (ids) => lookUp(tableOf(table), ids);
 }

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { embedding, normal, reject, reshape, residual } from "@heddle/core";
+import { embedding, normal, reject, reshape, residual, tableOf } from "@heddle/core";
 import type { Position } from "./position.ts";
 
 /** One trained vector for each position, added to the embedding: BERT, GPT-2 (https://arxiv.org/abs/1705.03122 §3.1). */
@@ -21,7 +21,7 @@ export function learned(): Position {
             );
           const least = positions.reduce((a, b) => Math.min(a, b), 0);
           if (least < 0) reject(`${vectors.name}: positions`, "be >= 0", least);
-          const rows = embedding(vectors.tensor(), tf.tensor1d(positions, "int32"));
+          const rows = embedding(tableOf(vectors), tf.tensor1d(positions, "int32"));
           const [, length] = x.shape as [number, number, number];
           return residual(x, reshape(rows, [positions.length / length, length, width]));
         },

@@ -1,19 +1,12 @@
 /** Every kernel of a backend, forward and backward, against the reference composition that it replaces. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import {
-  attentionMapsOperation,
-  attentionOperation,
-  causal,
-  mergeHeadsOperation,
-  splitHeadsOperation,
-} from "@heddle/attention";
+import { cacheWriteOperation, mergeHeadsOperation, splitHeadsOperation } from "@heddle/attention";
 import {
   activationOperation,
-  activeBackend,
   adamwOperation,
+  chooseTokenOperation,
   crossEntropyOperation,
-  differentiate,
   dropoutOperation,
   embeddingOperation,
   layerNormOperation,
@@ -28,71 +21,14 @@ import {
   transposeOperation,
   withKernels,
 } from "@heddle/core";
-import type { Operation } from "@heddle/core";
-import { setsBeyondCaches } from "../data.ts";
+import { integers } from "../data.ts";
 import type { BenchCase } from "../suite.ts";
+import { attentionCases } from "./attention-kernels.ts";
+import { casesOf, contenders, HEAD } from "./kernel-case.ts";
+import type { Draw, KernelSizes } from "./kernel-case.ts";
 
-/** How large the cases are. */
-export interface KernelSizes {
-  /** Tokens. */
-  readonly rows: number;
-  readonly width: number;
-  readonly heads: number;
-  readonly vocabulary: number;
-}
-
-/** A head's width. */
-const HEAD = 64;
 /** Width of a layer between, as a multiple. */
 const INNER = 4;
-
-type Draw = (part: string, ...shape: number[]) => Tensor;
-
-/** A run that is over when the device has done it. */
-const finished =
-  <A>(pass: (argument: A) => void) =>
-  async (argument: A): Promise<void> => {
-    pass(argument);
-    await activeBackend()!.finish();
-  };
-
-/** One operation over drawn inputs: its forward pass, and with the gradients of all its inputs if it has any. */
-function* casesOf<C extends object>(
-  name: string,
-  operation: Operation<C>,
-  makeCall: (draw: Draw) => C,
-  /** The forward pass as a user of tfjs writes it, where that is faster than the reference. */
-  tfjs?: (call: C) => Tensor,
-): Generator<BenchCase> {
-  const makeSet = (set: number): C =>
-    makeCall((part, ...shape) => {
-      const size = shape.reduce((product, length) => product * length, 1);
-      return tf.tensor(randomStream({ seed: set, path: `${name}/${part}` }).uniforms(size), shape);
-    });
-  const tensorsOf = (call: C): Tensor[] => Object.values(operation.inputs(call));
-  for (const backward of operation.reference.gradient ? [false, true] : [false]) {
-    const first = makeSet(0);
-    const bytes = tensorsOf(first).reduce((sum, { size }) => sum + 4 * size, 0);
-    const sets = [first];
-    for (let set = 1; set < setsBeyondCaches(bytes); set++) sets.push(makeSet(set));
-    const pass = (call: C): void => {
-      if (!backward) return tf.dispose(tf.tidy(() => run(operation, call)));
-      const { value, gradients } = differentiate(() => run(operation, call), tensorsOf(call));
-      tf.dispose([value, ...gradients.filter((gradient) => gradient !== null)]);
-    };
-    const reference = { [operation.name]: operation.reference.name };
-    yield {
-      name: `${name}, ${backward ? "forward and backward" : "forward"}`,
-      sets: sets.length,
-      ours: finished((set) => pass(sets[set]!)),
-      peers: {
-        reference: finished((set) => withKernels(reference, () => pass(sets[set]!))),
-        ...(tfjs && !backward && { tfjs: finished((set) => tf.dispose(tf.tidy(() => tfjs(sets[set]!)))) }),
-      },
-      dispose: () => tf.dispose(sets.flatMap(tensorsOf)),
-    };
-  }
-}
 
 /** AdamW has no gradient, and three results. */
 function adamwCase(shape: [number, number]): BenchCase {
@@ -102,35 +38,40 @@ function adamwCase(shape: [number, number]): BenchCase {
   const rates = { learningRate: 1e-3, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 };
   const step = (): void =>
     tf.dispose(run(adamwOperation, { value, gradient, mean, square, step: 1, ...rates }));
+  const contender = contenders(1);
   return {
     name: `adamwStep ${shape.join("x")}, new tensors`,
     sets: 1,
-    ours: finished(step),
-    peers: { reference: finished(() => withKernels({ adamwStep: "adamwStep.reference" }, step)) },
+    ours: contender(step),
+    peers: { reference: contender(() => withKernels({ adamwStep: "adamwStep.reference" }, step)) },
     dispose: () => tf.dispose([value, gradient, mean, square]),
   };
 }
 
-/** softmax(q k^T / 8) v of all pairs that a causal mask leaves, of one batch row. */
-function composedAttention({ q, k, v }: { q: Tensor; k: Tensor; v: Tensor }): Tensor {
-  const length = q.shape[2]!;
-  const positions = tf.range(0, length, 1, "int32");
-  const allowed = tf.lessEqual(tf.expandDims(positions, 0), tf.expandDims(positions, 1));
-  const scores = tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(HEAD));
-  return tf.matMul(tf.softmax(tf.where(allowed, scores, tf.scalar(-1e30))), v);
+/** Written in place, so that the buffer outlives its runs; the reference makes a new one. */
+function cacheWriteCase({ heads, rows }: KernelSizes): BenchCase {
+  const [buffer, token] = [tf.zeros([1, heads, rows, HEAD]), tf.ones([1, heads, 1, HEAD])] as [
+    Tensor,
+    Tensor,
+  ];
+  const write = (): void => {
+    const written = tf.tidy(() => run(cacheWriteOperation, { buffer, rows: token, slots: [rows / 2] }));
+    if (written !== buffer) written.dispose();
+  };
+  const contender = contenders(1);
+  return {
+    name: `cacheWrite, a token into ${heads}x${rows}x${HEAD}`,
+    sets: 1,
+    ours: contender(write),
+    peers: { reference: contender(() => withKernels({ cacheWrite: "cacheWrite.reference" }, write)) },
+    dispose: () => tf.dispose([buffer, token]),
+  };
 }
 
 /** The cases in such sizes, on the backend that is active. */
-export function* kernelCases({ rows, width, heads, vocabulary }: KernelSizes): Generator<BenchCase> {
+export function* kernelCases(sizes: KernelSizes): Generator<BenchCase> {
+  const { rows, width, heads, vocabulary } = sizes;
   const inner = INNER * width;
-  const headRows = (draw: Draw, part: string): Tensor => draw(part, 1, heads, rows, HEAD);
-  const qkv = (draw: Draw): Record<"q" | "k" | "v", Tensor> => ({
-    q: headRows(draw, "q"),
-    k: headRows(draw, "k"),
-    v: headRows(draw, "v"),
-  });
-  const integers = (size: number, bound: number): Int32Array =>
-    Int32Array.from({ length: size }, (_, i) => (i * 7919) % bound);
   const layer = (draw: Draw): Record<"x" | "weight" | "bias", Tensor> => ({
     x: draw("x", rows, width),
     weight: draw("weight", width, width),
@@ -145,34 +86,45 @@ export function* kernelCases({ rows, width, heads, vocabulary }: KernelSizes): G
     ...layer(draw),
     residual: draw("residual", rows, width),
   }));
-  yield* casesOf(
-    `linear 1x${width}x${inner}`,
-    linearOperation,
-    (draw) => ({ x: draw("x", 1, width), weight: draw("weight", inner, width), bias: draw("bias", inner) }),
-    (call) => plainLinear(call as ReturnType<typeof layer>),
-  );
-  yield* casesOf(
-    `matmul ${heads}x128x64x128, b transposed`,
-    matmulOperation,
-    (draw) => ({ a: draw("a", heads, 128, 64), b: draw("b", heads, 128, 64), transposeB: true }),
-    ({ a, b }) => tf.matMul(a, b, false, true),
-  );
-  const attention = `${heads} heads of ${HEAD}, causal, T ${rows}`;
-  yield* casesOf(
-    `attention, ${attention}`,
-    attentionOperation,
-    (draw) => ({ ...qkv(draw), pattern: causal() }),
-    composedAttention,
-  );
-  for (const [chosen, selection] of Object.entries({
-    all: {},
-    "8 rows of 2": { heads: [0, heads - 1], rows: [...integers(8, rows)] },
-  }))
-    yield* casesOf(`attentionMaps, ${chosen} of ${attention}`, attentionMapsOperation, (draw) => ({
-      ...qkv(draw),
-      pattern: causal(),
-      ...selection,
-    }));
+  yield* casesOf(`linear ${rows}x${width}x${inner}, gelu_new`, linearOperation, (draw) => ({
+    x: draw("x", rows, width),
+    weight: draw("weight", inner, width),
+    bias: draw("bias", inner),
+    activation: "gelu_new" as const,
+  }));
+  yield* casesOf(`linear ${rows}x${width}x${width}, conv1d`, linearOperation, (draw) => ({
+    ...layer(draw),
+    layout: "conv1d" as const,
+  }));
+  for (const few of [1, 4, 8])
+    yield* casesOf(
+      `linear ${few}x${width}x${inner}`,
+      linearOperation,
+      (draw) => ({
+        x: draw("x", few, width),
+        weight: draw("weight", inner, width),
+        bias: draw("bias", inner),
+      }),
+      (call) => plainLinear(call as ReturnType<typeof layer>),
+    );
+  for (const [transposeA, transposeB] of [
+    [false, false],
+    [false, true],
+    [true, false],
+    [true, true],
+  ] as const)
+    yield* casesOf(
+      `matmul ${heads}x128x64x128${transposeA ? ", a transposed" : ""}${transposeB ? ", b transposed" : ""}`,
+      matmulOperation,
+      (draw) => ({
+        a: transposeA ? draw("a", heads, 64, 128) : draw("a", heads, 128, 64),
+        b: transposeB ? draw("b", heads, 128, 64) : draw("b", heads, 64, 128),
+        transposeA,
+        transposeB,
+      }),
+      ({ a, b }) => tf.matMul(a, b, transposeA, transposeB),
+    );
+  yield* attentionCases(sizes);
   for (const kind of ["gelu", "gelu_new", "relu", "silu", "tanh"] as const)
     yield* casesOf(`${kind} ${rows}x${inner}`, activationOperation, (draw) => ({
       x: draw("x", rows, inner),
@@ -192,6 +144,10 @@ export function* kernelCases({ rows, width, heads, vocabulary }: KernelSizes): G
     residual: draw("residual", rows, width),
   }));
   yield* casesOf(`rmsNorm ${rows}x${width}`, rmsNormOperation, norm);
+  yield* casesOf(`rmsNorm ${rows}x${width}, residual`, rmsNormOperation, (draw) => ({
+    ...norm(draw),
+    residual: draw("residual", rows, width),
+  }));
   yield* casesOf(`residual ${rows}x${width}`, residualOperation, (draw) => ({
     x: draw("x", rows, width),
     y: draw("y", rows, width),
@@ -214,7 +170,7 @@ export function* kernelCases({ rows, width, heads, vocabulary }: KernelSizes): G
     address: { seed: 1 },
   }));
   yield* casesOf(`rotary ${heads}x${rows}x${HEAD}`, rotaryOperation, (draw) => ({
-    x: headRows(draw, "x"),
+    x: draw("x", 1, heads, rows, HEAD),
     positions: integers(rows, rows),
   }));
   const fused = (draw: Draw): Tensor => draw("x", 1, rows, 3 * heads * HEAD);
@@ -233,7 +189,7 @@ export function* kernelCases({ rows, width, heads, vocabulary }: KernelSizes): G
     heads,
   }));
   yield* casesOf(`mergeHeads ${heads}x${rows}x${HEAD}`, mergeHeadsOperation, (draw) => ({
-    x: headRows(draw, "x"),
+    x: draw("x", 1, heads, rows, HEAD),
   }));
   yield* casesOf(`transpose ${rows}x${width}`, transposeOperation, (draw) => ({
     x: draw("x", rows, width),
@@ -249,5 +205,17 @@ export function* kernelCases({ rows, width, heads, vocabulary }: KernelSizes): G
     begin: 0,
     size: heads * HEAD,
   }));
+  const logits = (draw: Draw): Record<"logits", Tensor> => ({ logits: draw("logits", 1, vocabulary) });
+  yield* casesOf(`chooseToken, greedy of ${vocabulary}`, chooseTokenOperation, logits);
+  for (const topK of [undefined, 40])
+    yield* casesOf(
+      `chooseToken, drawn ${topK === undefined ? "" : `among ${topK} `}of ${vocabulary}`,
+      chooseTokenOperation,
+      (draw) => ({
+        ...logits(draw),
+        draw: { temperature: 0.8, places: [0.5], ...(topK !== undefined && { topK }) },
+      }),
+    );
+  yield cacheWriteCase(sizes);
   yield adamwCase([width, inner]);
 }

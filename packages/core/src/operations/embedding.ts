@@ -3,12 +3,13 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { reject } from "../errors.ts";
 import { defineOperation, run } from "../operation.ts";
 import type { Operation } from "../operation.ts";
-import { checkFloatsOf } from "./tensors.ts";
+import type { PackedMatrix } from "../packing.ts";
+import { checkMatrix, plainOf } from "./tensors.ts";
 
 /** A call of `embedding`. */
 export interface EmbeddingCall {
-  /** [V, D] */
-  readonly table: Tensor;
+  /** [V, D], or one in a backend's form, without a gradient. */
+  readonly table: Tensor | PackedMatrix;
   /** Row numbers, int32 of any shape. Values outside [0, V) are the caller's to refuse: a device does not report them. */
   readonly ids: Tensor;
 }
@@ -19,11 +20,11 @@ export const embeddingOperation: Operation<EmbeddingCall> = defineOperation<Embe
   tensors: ["table"],
   needs: [],
   validate({ table, ids }) {
-    checkFloatsOf("embedding: table", table, [null, null]);
+    checkMatrix("embedding: table", table, [null, null]);
     if (ids?.dtype !== "int32") reject("embedding: ids", "be an int32 tensor", ids?.dtype ?? ids);
   },
   forward({ table, ids }) {
-    const rows = tf.gather(table, tf.reshape(ids, [ids.size]) as tf.Tensor1D);
+    const rows = tf.gather(plainOf(table), tf.reshape(ids, [ids.size]) as tf.Tensor1D);
     // The ids are no differentiable input, so they are saved here.
     return { output: tf.reshape(rows, [...ids.shape, table.shape[1]!]), saved: [ids] };
   },
@@ -43,6 +44,6 @@ export const embeddingOperation: Operation<EmbeddingCall> = defineOperation<Embe
 });
 
 /** Rows of a table: [..., D]. */
-export function embedding(table: Tensor, ids: Tensor): Tensor {
+export function embedding(table: Tensor | PackedMatrix, ids: Tensor): Tensor {
   return run(embeddingOperation, { table, ids });
 }

@@ -1,13 +1,12 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { HeddleError, checkOneOf, checkShape } from "../errors.ts";
+import { checkOneOf } from "../errors.ts";
 import { defineOperation, run } from "../operation.ts";
 import type { Operation } from "../operation.ts";
 import type { MatrixLayout, PackedMatrix } from "../packing.ts";
-import { isDifferentiating } from "../tape.ts";
 import { activationGradient, activations, applyActivation } from "./activation.ts";
 import type { Activation } from "./activation.ts";
-import { checkFloats, checkFloatsOf, rowsOf, sumRows } from "./tensors.ts";
+import { checkFloats, checkFloatsOf, checkMatrix, plainOf, rowsOf, sumRows } from "./tensors.ts";
 
 /** A call of `linear`. Shapes: N input width, M output width. */
 export interface LinearCall {
@@ -25,17 +24,11 @@ export interface LinearCall {
 }
 
 function checkWeight({ x, weight, bias, layout, residual }: LinearCall): void {
-  if ("kind" in weight && isDifferentiating())
-    throw new HeddleError(
-      "invalid-state",
-      "linear: weight must be plain while differentiating, since no gradient flows through a packed one",
-    );
   const kept = "kind" in weight ? weight.layout : (layout ?? "linear");
   if ("kind" in weight) checkOneOf("linear: layout", layout ?? kept, [kept]);
   const width = x.shape.at(-1)!;
   const shape = kept === "linear" ? [null, width] : [width, null];
-  if ("kind" in weight) checkShape("linear: weight", weight.shape, shape);
-  else checkFloatsOf("linear: weight", weight, shape);
+  checkMatrix("linear: weight", weight, shape);
   const out = weight.shape[kept === "linear" ? 0 : 1]!;
   if (bias) checkFloatsOf("linear: bias", bias, [out]);
   if (residual) checkFloatsOf("linear: residual", residual, [...x.shape.slice(0, -1), out]);
@@ -43,7 +36,7 @@ function checkWeight({ x, weight, bias, layout, residual }: LinearCall): void {
 
 /** The weight as [N, M]. */
 function columns({ weight, layout }: LinearCall): Tensor {
-  const plain = "kind" in weight ? weight.packing.unpack(weight) : weight;
+  const plain = plainOf(weight);
   const kept = "kind" in weight ? weight.layout : layout;
   return kept === "conv1d" ? plain : tf.transpose(plain);
 }

@@ -3,6 +3,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { checkInteger, checkNumber, checkOneOf, reject } from "../errors.ts";
 import { defineOperation, run } from "../operation.ts";
 import type { Operation } from "../operation.ts";
+import { rotaryAngles } from "./rotary-angles.ts";
 import { checkFloatsOf, checkIntegers } from "./tensors.ts";
 
 /** A call of `rotary`. Shapes: B batch, H heads, L length, D head width. */
@@ -19,27 +20,12 @@ export interface RotaryCall {
   readonly width?: number;
 }
 
-/** cos and sin of every angle: [B or 1, 1, L, width / 2]. */
-function angles({ x, positions, base = 10_000, width = x.shape[3]! }: RotaryCall): {
-  cos: Tensor;
-  sin: Tensor;
-} {
-  const half = width / 2;
-  const shape = [positions.length / x.shape[2]!, 1, x.shape[2]!, half];
-  const angle = new Float64Array(positions.length * half);
-  for (let t = 0; t < positions.length; t++)
-    for (let i = 0; i < half; i++) angle[t * half + i] = positions[t]! * base ** ((-2 * i) / width);
-  return {
-    cos: tf.tensor(Float32Array.from(angle, Math.cos), shape),
-    sin: tf.tensor(Float32Array.from(angle, Math.sin), shape),
-  };
-}
-
 function turn(call: RotaryCall, x: Tensor, sign: 1 | -1): Tensor {
   const { pairs = "half" } = call;
   const [batch, heads, length, depth] = x.shape as [number, number, number, number];
   const width = call.width ?? depth;
-  const { cos, sin } = angles(call);
+  const angles = tf.tensor(rotaryAngles(call), [call.positions.length / length, 1, length, width]);
+  const [cos, sin] = tf.split(angles, 2, 3) as [Tensor, Tensor];
   const turned = tf.slice(x, [0, 0, 0, 0], [batch, heads, length, width]);
   const rest = tf.slice(x, [0, 0, 0, width], [batch, heads, length, depth - width]);
   const split =

@@ -1,0 +1,39 @@
+import { RecentlyUsed } from "../recently-used.ts";
+import type { RotaryCall } from "./rotary.ts";
+
+interface AngleTable {
+  readonly positions: Int32Array;
+  readonly base: number;
+  readonly width: number;
+  readonly values: Float32Array;
+}
+
+/** A few, since all layers of a model turn by the same angles, and back by them. */
+const kept = new RecentlyUsed<AngleTable>(4);
+
+/** Angles in double precision: those of far tokens have more digits than a float holds. */
+function makeTable(positions: Int32Array, base: number, width: number): AngleTable {
+  const half = width / 2;
+  const frequencies = Float64Array.from({ length: half }, (_, i) => base ** ((-2 * i) / width));
+  const values = new Float32Array(positions.length * width);
+  for (const [token, position] of positions.entries())
+    for (let i = 0; i < half; i++) {
+      const angle = position * frequencies[i]!;
+      values[token * width + i] = Math.cos(angle);
+      values[token * width + half + i] = Math.sin(angle);
+    }
+  return { positions, base, width, values };
+}
+
+/**
+ * Cosines and sines of a call's angles, [tokens, 2, width / 2]: the same array for the same angles as long as they are
+ * asked for, and not to be written to.
+ */
+export function rotaryAngles({ x, positions, base = 10_000, width = x.shape[3]! }: RotaryCall): Float32Array {
+  const fits = (table: AngleTable): boolean =>
+    table.base === base &&
+    table.width === width &&
+    table.positions.length === positions.length &&
+    table.positions.every((position, i) => position === positions[i]);
+  return kept.get(fits, () => makeTable(positions.slice(), base, width)).values;
+}
