@@ -44,7 +44,7 @@ const noBlobs = simd(
     "the option worker takes its file)",
 );
 /** Sums in an order of its own, of which no bits are asked. */
-const onWebGpu = { says: "swiftshader", within: 1e-3 };
+export const onWebGpu = { says: "webgpu", within: 1e-3 };
 
 const all: readonly SiteName[] = ["Vite's build", "Vite's dev server", "webpack", "a page without a bundler"];
 /** Import maps know of no workers. */

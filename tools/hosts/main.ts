@@ -10,7 +10,7 @@ import unpackChromium, { chromiumLaunch } from "../software-gpu/chromium.ts";
 import { execute, findNodes } from "../solo-install/commands.ts";
 import { consumerManifest, packAll } from "../solo-install/pack.ts";
 import { npmInstall } from "../solo-install/package-steps.ts";
-import { nodeHosts, pageHosts } from "./hosts.ts";
+import { nodeHosts, onWebGpu, pageHosts } from "./hosts.ts";
 import type { PageHost } from "./hosts.ts";
 import { sites } from "./sites.ts";
 import type { Site, SiteName } from "./sites.ts";
@@ -60,9 +60,10 @@ async function install(): Promise<number> {
 }
 
 /** The process must end by itself. */
-async function runNode(path: string, options: object, inWorker = false): Promise<Outcome> {
-  const args = ["node.js", JSON.stringify(options), ...(inWorker ? ["worker"] : [])];
-  return readOutcome(await execute(path, args, folder));
+async function runNode(path: string, options: object | null, ...more: string[]): Promise<Outcome> {
+  // Node has no WebGPU of its own.
+  const gpu = options ? [] : ["--import", join(root, "tools/software-gpu/preload.ts")];
+  return readOutcome(await execute(path, [...gpu, "node.js", JSON.stringify(options), ...more], folder));
 }
 
 async function runPage({ site, headers, query }: PageHost): Promise<Outcome> {
@@ -88,14 +89,13 @@ const checks: readonly Check[] = [
     nodeHosts.map(({ threads, inWorker, says }) => ({
       name: `Node ${version}${inWorker ? ", in a worker" : ""}: ${says}`,
       says,
-      run: () => runNode(path, { threads }, inWorker),
+      run: () => runNode(path, { threads }, ...(inWorker ? ["worker"] : [])),
     })),
   ),
+  { name: "Node 24, WebGPU", ...onWebGpu, run: () => runNode(process.execPath, null) },
   ...pageHosts.map((host) => ({
+    ...host,
     name: `${host.site}, ${host.name}: ${host.says}`,
-    says: host.says,
-    within: host.within,
-    site: host.site,
     run: () => runPage(host),
   })),
 ].filter(({ name }) => only.length === 0 || only.some((part) => name.includes(part)));

@@ -24,10 +24,10 @@ describe("fault", () => {
   });
 
   it("sees values that are too far, where the same bits are not asked, and no numbers", () => {
-    const gpu = "google swiftshader; subgroups";
-    expect(faultOf(gpu, [1, 2.0009], "swiftshader", 1e-3)).toBeUndefined();
-    expect(faultOf(gpu, [1, 2.0011], "swiftshader", 1e-3)).toBe("value 1 must be 2, got 2.0011");
-    expect(faultOf(gpu, [NaN, 2], "swiftshader", 1e-3)).toBe("value 0 must be 1, got NaN");
+    const gpu = "webgpu: google swiftshader; subgroups";
+    expect(faultOf(gpu, [1, 2.0009], "webgpu", 1e-3)).toBeUndefined();
+    expect(faultOf(gpu, [1, 2.0011], "webgpu", 1e-3)).toBe("value 1 must be 2, got 2.0011");
+    expect(faultOf(gpu, [NaN, 2], "webgpu", 1e-3)).toBe("value 0 must be 1, got NaN");
   });
 });
 

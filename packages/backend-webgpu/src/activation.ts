@@ -1,7 +1,7 @@
 import { activationOperation, kernel } from "@heddle/core";
 import type { Activation, ActivationCall, Kernel } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
+import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 
 /** WGSL has no erf: Abramowitz and Stegun 7.1.26, off by 1.5e-7 at most. */
 const erf = `
@@ -70,6 +70,7 @@ export function activate(kind: Activation, x: Tensor, dy?: Tensor): Tensor {
     buffers: { x, dy, y },
     uniforms: { size: x.size },
     groups: eachGroups(x.size),
+    shares: { x: EACH, dy: EACH, y: EACH },
   });
   return y;
 }

@@ -2,7 +2,7 @@ import { adamwOperation, kernel } from "@heddle/core";
 import type { AdamWCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { eachGroups, eachIndex, output, program, programs, rowParts, run } from "./program.ts";
+import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 
 /** Which of the three are written over; the old ones of the others lie apart. */
 interface Variant {
@@ -64,32 +64,32 @@ export const adamwWebGpu: Kernel<AdamWCall, Tensor[]> = kernel(adamwOperation, {
     };
     const per = value.size % 4 === 0 ? 4 : 1;
     const adamw = adamwProgram({ type: per === 4 ? "vec4f" : "f32", ...over });
-    for (const part of rowParts(value.size, 1)) {
-      const size = part.rows / per;
-      run(adamw, {
-        buffers: {
-          gradient: part.of(gradient),
-          old_value: part.of(value),
-          old_mean: part.of(mean),
-          old_square: part.of(square),
-          value: part.of(next.value),
-          mean: part.of(next.mean),
-          square: part.of(next.square),
-        },
-        uniforms: {
-          size,
-          mean_kept: beta1,
-          mean_added: 1 - beta1,
-          square_kept: beta2,
-          square_added: 1 - beta2,
-          root_scale: 1 / Math.sqrt(1 - beta2 ** step),
-          epsilon,
-          rate: learningRate / (1 - beta1 ** step),
-          value_kept: 1 - learningRate * weightDecay,
-        },
-        groups: eachGroups(size),
-      });
-    }
+    const size = value.size / per;
+    const each = EACH * per;
+    run(adamw, {
+      buffers: { gradient, old_value: value, old_mean: mean, old_square: square, ...next },
+      uniforms: {
+        size,
+        mean_kept: beta1,
+        mean_added: 1 - beta1,
+        square_kept: beta2,
+        square_added: 1 - beta2,
+        root_scale: 1 / Math.sqrt(1 - beta2 ** step),
+        epsilon,
+        rate: learningRate / (1 - beta1 ** step),
+        value_kept: 1 - learningRate * weightDecay,
+      },
+      groups: eachGroups(size),
+      shares: {
+        gradient: each,
+        old_value: each,
+        old_mean: each,
+        old_square: each,
+        value: each,
+        mean: each,
+        square: each,
+      },
+    });
     return { output: [next.value, next.mean, next.square] };
   },
 });

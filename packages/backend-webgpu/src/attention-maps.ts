@@ -22,7 +22,7 @@ import {
   VECTORS,
 } from "./attention-wgsl.ts";
 import { headAt } from "./heads-in-place.ts";
-import { flatGroup, flatGroups, output, program, programs, rowParts, run } from "./program.ts";
+import { flatGroup, flatGroups, output, program, programs, run } from "./program.ts";
 
 /** Lanes of a group: few, since short rows are the rule. */
 const LANES = 64;
@@ -65,7 +65,6 @@ const mapsProgram = programs(({ vectors, modifiers }: MapsVariant) => {
     writes: { result: "f32" },
     uniforms: {
       ...callUniforms(modifiers),
-      first: "u32",
       count: "u32",
       chosenHeads: "u32",
       chosenRows: "u32",
@@ -86,11 +85,10 @@ fn main(
 ) {
   let i = ${flatGroup};
   if (i >= uniforms.count) { return; }
-  // Of all rows of the result, which has those of each chosen head one after the other.
-  let at = uniforms.first + i;
-  let batch = at / uniforms.chosenRows / uniforms.chosenHeads;
-  let head = chosen[at / uniforms.chosenRows % uniforms.chosenHeads];
-  let query_row = chosen[uniforms.chosenHeads + at % uniforms.chosenRows];
+  // The result has the rows of each chosen head one after the other.
+  let batch = i / uniforms.chosenRows / uniforms.chosenHeads;
+  let head = chosen[i / uniforms.chosenRows % uniforms.chosenHeads];
+  let query_row = chosen[uniforms.chosenHeads + i % uniforms.chosenRows];
   let begin = i * uniforms.keys;
   batch_at = batch;
   head_at = head;
@@ -139,18 +137,13 @@ export const attentionMapsWebGpu: Kernel<AttentionMapsCall> = kernel(attentionMa
     if (result.size === 0) return { output: result };
     const { modifiers, vectors, buffers, uniforms } = valuesOf(task);
     const chosen = tf.tensor1d([...ofHeads, ...ofRows], "int32");
-    for (const part of rowParts(result.size / keys, keys))
-      run(mapsProgram({ vectors, modifiers }), {
-        buffers: { ...buffers, chosen, result: part.of(result) },
-        uniforms: {
-          ...uniforms,
-          first: part.first,
-          count: part.rows,
-          chosenHeads: ofHeads.length,
-          chosenRows: ofRows.length,
-        },
-        groups: flatGroups(part.rows),
-      });
+    const count = result.size / keys;
+    run(mapsProgram({ vectors, modifiers }), {
+      buffers: { ...buffers, chosen, result },
+      uniforms: { ...uniforms, count, chosenHeads: ofHeads.length, chosenRows: ofRows.length },
+      groups: flatGroups(count),
+      shares: { result: keys },
+    });
     return { output: result };
   },
 });

@@ -3,6 +3,7 @@ import { attributesOfRow, emitModifierWgsl, lookupDerivatives, tableBytes } from
 import type { AttentionCall, EmitLayout, EmittedWgsl, MaskShape } from "@heddle/attention";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
+import type { Place } from "./heads-in-place.ts";
 
 type Modifier = NonNullable<AttentionCall["modifiers"]>[number];
 
@@ -102,14 +103,18 @@ export function modifierCode(modifiers: readonly Modifier[]): ModifierCode {
   };
 }
 
-/** What the modifiers of a call read, one after the other, and where each begins; the caller's tidy frees it. */
+/**
+ * What the modifiers of a call read, one after the other, and where each begins; the caller's tidy frees it. `table` is
+ * where heads look up what they read if all of it is one table.
+ */
 export function modifierValues(
   modifiers: readonly Modifier[],
   shape: MaskShape,
-): { values: Tensor | undefined; uniforms: Record<string, number> } {
+): { values: Tensor | undefined; uniforms: Record<string, number>; table: Place | undefined } {
   const parts: Tensor[] = [];
   const uniforms: Record<string, number> = {};
   let size = 0;
+  let table: Place | undefined;
   const place = (part: Tensor): number => {
     parts.push(tf.reshape(part, [part.size]));
     size += part.size;
@@ -135,17 +140,19 @@ export function modifierValues(
         tf.tensor1d(Float32Array.from(tableBytes({ attributes, tables, lookups, ...layout }))),
       );
     lookups.forEach((name, slot) => {
-      const table = tablesOf(modifier)[name]!;
-      const [rows, heads, queries, length] = table.shape as [number, number, number, number];
-      const strides = [
+      const values = tablesOf(modifier)[name]!;
+      const [rows, heads, queries, length] = values.shape as [number, number, number, number];
+      const [batchStep, head, row] = [
         rows === 1 ? 0 : heads * queries * length,
         heads === 1 ? 0 : queries * length,
         queries === 1 ? 0 : length,
-      ];
+      ] as const;
+      table = { values, begin: 0, batch: batchStep, head, row, length: queries, width: length };
       const [at, ...others] = names.lookup(n, slot);
-      uniforms[at] = place(table);
-      [...strides, length].forEach((value, i) => (uniforms[others[i]!] = value));
+      uniforms[at] = place(values);
+      [batchStep, head, row, length].forEach((value, i) => (uniforms[others[i]!] = value));
     });
   });
-  return { values: parts.length > 1 ? tf.concat(parts) : parts[0], uniforms };
+  const values = parts.length > 1 ? tf.concat(parts) : parts[0];
+  return { values, uniforms, table: parts.length === 1 ? table : undefined };
 }

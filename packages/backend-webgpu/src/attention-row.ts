@@ -11,6 +11,7 @@ import type { ModifierCode } from "./attention-modifiers.ts";
 import { TILE } from "./attention-masks.ts";
 import { ENTRY, planOfFew } from "./attention-plan.ts";
 import type { AttentionPlan } from "./attention-plan.ts";
+import { boundPlaceOf, headShares } from "./attention-shares.ts";
 import { valuesOf } from "./attention-task.ts";
 import {
   callUniforms,
@@ -24,7 +25,7 @@ import {
   VECTORS,
 } from "./attention-wgsl.ts";
 import type { CallUniform } from "./attention-wgsl.ts";
-import { areVectors, headAt, placeOf, placeTypes, placeUniforms } from "./heads-in-place.ts";
+import { areVectors, headAt, placeTypes, placeUniforms } from "./heads-in-place.ts";
 import type { PlaceUniform } from "./heads-in-place.ts";
 import { eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 import { dropoutUniforms, dropoutValues } from "./random.ts";
@@ -220,14 +221,15 @@ export function attendFew(call: AttentionCall, result: Tensor): void {
   const [batch, heads, queries, width] = result.shape as [number, number, number, number];
   const { dropout } = call;
   const drops = dropout !== undefined && dropout.rate > 0;
-  const { modifiers, buffers, uniforms, vectors } = valuesOf({ call, shape, plan });
-  const o = placeOf(result);
+  const { modifiers, places, lookedUp, buffers, uniforms, vectors } = valuesOf({ call, shape, plan });
+  const o = boundPlaceOf(result);
   const rows = batch * heads * queries;
   const splits = splitsOf(rows, plan);
   const shares = plan.parts * splits;
   const shared = shares > 1;
   const [sums, stats] = shared ? [output([rows, shares, width]), output([rows, shares, 2])] : [];
   const areAll = vectors && areVectors(width, o);
+  const seen = headShares({ step: 1, first: 0, members: 1, groupSize: heads / call.k.shape[1]! });
   run(rowProgram({ vectors: areAll, dropout: drops, shared, modifiers }), {
     buffers: { ...buffers, result: sums ?? o.values, stats },
     uniforms: {
@@ -239,6 +241,12 @@ export function attendFew(call: AttentionCall, result: Tensor): void {
       splits,
     },
     groups: [queries * shares, heads, batch],
+    shares: {
+      q: seen.queries(places.q),
+      k: seen.keys(places.k),
+      v: seen.keys(places.v),
+      ...(lookedUp && { values: seen.queries(lookedUp) }),
+    },
   });
   if (!sums) return;
   const per = areAll ? 4 : 1;

@@ -6,7 +6,9 @@ import type { ModifierCode } from "./attention-modifiers.ts";
 import { planOf } from "./attention-plan.ts";
 import type { AttentionPlan } from "./attention-plan.ts";
 import type { CallUniform } from "./attention-wgsl.ts";
-import { areVectors, placeOf, placeUniforms } from "./heads-in-place.ts";
+import { boundPlaceOf } from "./attention-shares.ts";
+import { areVectors, placeUniforms } from "./heads-in-place.ts";
+import type { Place } from "./heads-in-place.ts";
 import type { Values } from "./program.ts";
 
 /** The widest head: a lane keeps an eighth of 4 of its rows, and a query is held in a group's memory. */
@@ -35,6 +37,9 @@ interface TaskValues {
   readonly modifiers: ModifierCode;
   /** Whether rows of q, k and v can be read four columns at a time. */
   readonly vectors: boolean;
+  readonly places: Readonly<Record<"q" | "k" | "v", Place>>;
+  /** Where heads look up what modifiers read, if all of it is one table. */
+  readonly lookedUp: Place | undefined;
   readonly buffers: Readonly<Record<"q" | "k" | "v" | "plan" | "values", Values | undefined>>;
   readonly uniforms: Readonly<Record<CallUniform, number>>;
 }
@@ -44,11 +49,13 @@ export function valuesOf({ call, shape, plan }: Task): TaskValues {
   const { q, k, v, modifiers = [], scale = 1 / Math.sqrt(q.shape[3]!) } = call;
   const [, heads, queries, width] = q.shape as [number, number, number, number];
   const [, keyHeads, capacity, valueWidth] = v.shape as [number, number, number, number];
-  const places = { q: placeOf(q), k: placeOf(k), v: placeOf(v) };
-  const { values, uniforms } = modifierValues(modifiers, shape);
+  const places = { q: boundPlaceOf(q), k: boundPlaceOf(k), v: boundPlaceOf(v) };
+  const { values, uniforms, table } = modifierValues(modifiers, shape);
   return {
     modifiers: modifierCode(modifiers),
     vectors: areVectors(width, places.q) && areVectors(width, places.k) && areVectors(valueWidth, places.v),
+    places,
+    lookedUp: table,
     buffers: { q: places.q.values, k: places.k.values, v: places.v.values, plan: plan.words, values },
     uniforms: {
       width,

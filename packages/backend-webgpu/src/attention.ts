@@ -6,6 +6,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { TILE } from "./attention-masks.ts";
 import { modifierCode } from "./attention-modifiers.ts";
+import { boundPlaceOf, canBindHeads, headShares } from "./attention-shares.ts";
 import { FEW } from "./attention-plan.ts";
 import { attendFew } from "./attention-row.ts";
 import { taskOf, valuesOf, whyNoTask } from "./attention-task.ts";
@@ -14,9 +15,12 @@ import type { Pass, PassVariant } from "./attention-tile-wgsl.ts";
 import { passProgram } from "./attention-tiles.ts";
 import { loadWgsl } from "./attention-wgsl.ts";
 import { sideBySide } from "./heads.ts";
-import { areVectors, placeOf, placeUniforms } from "./heads-in-place.ts";
-import { eachGroups, eachIndex, output, program, run } from "./program.ts";
+import { filled } from "./fill.ts";
+import { areVectors, placeApart, placeUniforms } from "./heads-in-place.ts";
+import type { Place } from "./heads-in-place.ts";
+import { EACH, eachGroups, eachIndex, output, program, run } from "./program.ts";
 import { dropoutValues } from "./random.ts";
+import { sumAlong } from "./sums.ts";
 
 /** What the forward pass leaves for the next part of a head, and for the backward pass. */
 interface Results {
@@ -30,11 +34,16 @@ interface Results {
 const isByKeys = (pass: Pass): boolean => pass === "dk" || pass === "dv";
 
 /** The heads that the runs of a pass are over, one after the other: first of each group, and how many from there. */
-function turnsOf(pass: Pass, { call: { q, k }, plan }: Task): { first: number; members: number }[] {
+function turnsOf(
+  pass: Pass,
+  { call: { q, k }, plan }: Task,
+  ofQueries: readonly Place[],
+): { first: number; members: number }[] {
   if (!isByKeys(pass)) return [{ first: 0, members: 1 }];
   const groupSize = q.shape[1]! / k.shape[1]!;
   // Heads that share their keys have the same ranges of them only if they are alike.
-  if (plan.strides[1] === 0) return [{ first: 0, members: groupSize }];
+  if (plan.strides[1] === 0 && ofQueries.every((place) => canBindHeads(place, groupSize)))
+    return [{ first: 0, members: groupSize }];
   return Array.from({ length: groupSize }, (_, first) => ({ first, members: 1 }));
 }
 
@@ -45,21 +54,23 @@ function runPass(pass: Pass, task: Task, { result, stats, dy, rows, table }: Res
   const [batch, heads] = call.q.shape as [number, number];
   const keyHeads = call.k.shape[1]!;
   const drops = dropout !== undefined && dropout.rate > 0;
-  const { modifiers, buffers, uniforms, ...values } = valuesOf(task);
-  const [length, o] = [result.shape[3]!, placeOf(result)];
+  const { modifiers, places, lookedUp, buffers, uniforms, ...values } = valuesOf(task);
+  const [length, o] = [result.shape[3]!, boundPlaceOf(result)];
   const vectors = values.vectors && (pass === "dtable" || areVectors(length, o));
   const variant = { vectors, dropout: drops, keepsStats: stats !== undefined, modifiers };
   const chunks = table ? 1 : Math.ceil(length / TILE);
   const of = passProgram({ ...variant, pass, chunks, ...(table && { table }) });
   const [ranges, groupHeads] = isByKeys(pass) ? [plan.ranges.keys, keyHeads] : [plan.ranges.queries, heads];
+  const step = heads / groupHeads;
   let before = resumes;
   for (let part = 0; part < plan.parts; part++)
-    for (const { first, members } of turnsOf(pass, task)) {
+    for (const { first, members } of turnsOf(pass, task, dy ? [places.q, placeApart(dy)] : [places.q])) {
+      const seen = headShares({ step, first, members, groupSize: heads / keyHeads });
       run(of, {
         buffers: { ...buffers, dy, rows, result: o.values, stats },
         uniforms: {
           ...uniforms,
-          headStep: heads / groupHeads,
+          headStep: step,
           firstHead: first,
           members,
           part,
@@ -69,6 +80,16 @@ function runPass(pass: Pass, task: Task, { result, stats, dy, rows, table }: Res
           ...(drops && dropoutValues(dropout.rate, dropout.address)),
         },
         groups: [ranges, groupHeads, batch],
+        shares: {
+          q: seen.queries(places.q),
+          k: seen.keys(places.k),
+          v: seen.keys(places.v),
+          result: (isByKeys(pass) ? seen.keys : seen.queries)(o),
+          ...(stats && { stats: seen.queries(placeApart(stats)) }),
+          ...(dy && { dy: seen.queries(placeApart(dy)) }),
+          ...(rows && { rows: seen.queries(placeApart(rows)) }),
+          ...(lookedUp && { values: seen.queries(lookedUp) }),
+        },
       });
       before = true;
     }
@@ -100,13 +121,14 @@ function backwardRows(o: Tensor, stats: Tensor, dy: Tensor): Tensor {
     buffers: { o, dy, stats, rows },
     uniforms: { count, width },
     groups: eachGroups(count),
+    shares: { o: EACH * width, dy: EACH * width, stats: EACH * 2, rows: EACH * 4 },
   });
   return rows;
 }
 
 /** What a backward pass writes; zeros where it does not write all of it. */
 function blank(shape: readonly number[], isZero: boolean): Tensor {
-  return isZero ? tf.fill(shape as number[], 0) : output(shape);
+  return isZero ? filled(shape, 0) : output(shape);
 }
 
 /** Flash attention over the tiles in which the pattern allows a pair: https://arxiv.org/abs/2205.14135. */
@@ -149,7 +171,7 @@ export const attentionWebGpu: Kernel<AttentionCall> = kernel(attentionOperation,
       const result = blank([batch, heads, queries, shape[3]!], true);
       if (lookups.length > 0) runPass("dtable", task, { result, dy, rows, table: { modifier: n, lookups } });
       const shared = [0, 1, 2].filter((axis) => shape[axis] === 1);
-      return tf.reshape(tf.sum(result, shared, true), shape);
+      return tf.reshape(sumAlong(result, shared), shape);
     };
     const tables = (call.modifiers ?? []).flatMap(({ tables: given = {} }, n) =>
       Object.entries(given as Record<string, Tensor>).map(

@@ -44,7 +44,7 @@ export async function measureTiles(
     const call = { a, b, transposeB: true, batch: 1, rows, inner: INNER, columns };
     const taken = await timer.time(() => {
       useCalibration(device, { ...before, tiles: [costOf(tile, { one: 1, many: 1, groups: 1 })] });
-      for (let run = 0; run < runs; run++) productInto(call, { y, first: 0, width: columns });
+      for (let run = 0; run < runs; run++) productInto(call, y);
       useCalibration(device, before);
     });
     return taken / runs;

@@ -1,7 +1,7 @@
 import { chooseTokenOperation, kernel } from "@heddle/core";
 import type { ChooseTokenCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
-import { output, program, programs, run } from "./program.ts";
+import { flatGroups, output, program, programs, run } from "./program.ts";
 
 /** Lanes of a row's group, and values of eight bits. */
 const LANES = 256;
@@ -164,7 +164,8 @@ export const chooseTokenWebGpu: Kernel<ChooseTokenCall> = kernel(chooseTokenOper
     run(chooseProgram({ draws: draw !== undefined, among: topK < allowed }), {
       buffers: { logits, places: places && tf.tensor1d([...places]), ids },
       uniforms: { vocabulary, idsBelow: allowed, temperature, topK },
-      groups: [batch],
+      groups: flatGroups(batch),
+      shares: { logits: vocabulary },
     });
     return { output: ids };
   },

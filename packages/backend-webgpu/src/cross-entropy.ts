@@ -3,6 +3,7 @@ import type { CrossEntropyCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import {
+  EACH,
   eachGroups,
   eachIndex,
   flatGroup,
@@ -10,7 +11,6 @@ import {
   output,
   program,
   programs,
-  rowParts,
   run,
 } from "./program.ts";
 import { rowSums } from "./sums.ts";
@@ -52,7 +52,7 @@ const rowsProgram = programs(({ vectors, lanes }: RowsVariant) => {
     reads: { logits: vectors ? "vec4f" : "f32", labels: "i32" },
     // Of each row the greatest logit, and the sum of exp(logit - greatest).
     writes: { statistics: "f32", losses: "f32" },
-    uniforms: { first_row: "u32", rows: "u32", classes: "u32", weight: "f32", smoothing: "f32" },
+    uniforms: { rows: "u32", classes: "u32", weight: "f32", smoothing: "f32" },
     code: `${shareWgsl("f32")}${shareWgsl("vec4f")}
 // Of some logits the greatest, the sum of exp(logit - greatest), and the sum of logit - base.
 var<workgroup> parts: array<vec3f, ${lanes}>;
@@ -66,10 +66,9 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let part_row = ${flatGroup};
-  if (part_row >= uniforms.rows) { return; }
-  let row = uniforms.first_row + part_row;
-  let first = part_row * uniforms.classes;
+  let row = ${flatGroup};
+  if (row >= uniforms.rows) { return; }
+  let first = row * uniforms.classes;
   let label = labels[row];
   let at = first + u32(max(label, 0));
   let target_logit = ${vectors ? "logits[at / 4][at % 4]" : "logits[at]"};
@@ -125,10 +124,10 @@ const gradientProgram = program({
   name: "crossEntropy.f32.gradient",
   reads: { logits: "f32", labels: "i32", statistics: "f32", dy: "f32" },
   writes: { dx: "f32" },
-  uniforms: { size: "u32", first_row: "u32", classes: "u32", smoothing: "f32", weight: "f32" },
+  uniforms: { size: "u32", classes: "u32", smoothing: "f32", weight: "f32" },
   code: `${shareWgsl("f32")}${eachIndex(
     "uniforms.size",
-    `  let row = uniforms.first_row + i / uniforms.classes;
+    `  let row = i / uniforms.classes;
   let label = labels[row];
   if (label == ${IGNORED}) {
     dx[i] = 0.0;
@@ -165,12 +164,12 @@ export const crossEntropyWebGpu: Kernel<CrossEntropyCall> = kernel(crossEntropyO
     const [statistics, losses] = [output([rows, 2]), output([rows])];
     const weight = crossEntropyWeight(call);
     const variant = { vectors: classes % 4 === 0, lanes: lanesFor(classes) };
-    for (const part of rowParts(rows, classes))
-      run(rowsProgram(variant), {
-        buffers: { logits: part.of(logits), labels, statistics, losses },
-        uniforms: { first_row: part.first, rows: part.rows, classes, weight, smoothing },
-        groups: flatGroups(part.rows),
-      });
+    run(rowsProgram(variant), {
+      buffers: { logits, labels, statistics, losses },
+      uniforms: { rows, classes, weight, smoothing },
+      groups: flatGroups(rows),
+      shares: { logits: classes },
+    });
     return { output: rowSums(losses, 1, 1, []), saved: [statistics, labels] };
   },
   gradient: ({ call, saved, dy }) => ({
@@ -180,14 +179,12 @@ export const crossEntropyWebGpu: Kernel<CrossEntropyCall> = kernel(crossEntropyO
       const weight = crossEntropyWeight(call);
       const [statistics, labels] = saved as [Tensor, Tensor];
       const dx = output(logits.shape);
-      for (const part of rowParts(labels.size, classes)) {
-        const size = part.rows * classes;
-        run(gradientProgram, {
-          buffers: { logits: part.of(logits), labels, statistics, dy, dx: part.of(dx) },
-          uniforms: { size, first_row: part.first, classes, smoothing, weight },
-          groups: eachGroups(size),
-        });
-      }
+      run(gradientProgram, {
+        buffers: { logits, labels, statistics, dy, dx },
+        uniforms: { size: dx.size, classes, smoothing, weight },
+        groups: eachGroups(dx.size),
+        shares: { logits: EACH, dx: EACH },
+      });
       return dx;
     },
   }),

@@ -1,7 +1,7 @@
 import { dropoutOperation, kernel } from "@heddle/core";
 import type { DropoutCall, Kernel } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
+import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 import { dropoutKey, dropoutUniforms, dropoutValues, dropoutWgsl } from "./random.ts";
 
 interface DropoutVariant {
@@ -51,6 +51,7 @@ function drop(
     buffers: { x, given, y, noted },
     uniforms: { size: x.size, ...dropoutValues(rate, address) },
     groups: eachGroups(Math.ceil(x.size / 4)),
+    shares: { x: 4 * EACH, given: EACH, y: 4 * EACH, noted: EACH },
   });
   return y;
 }

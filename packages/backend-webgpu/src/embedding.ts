@@ -1,16 +1,9 @@
 import { embeddingOperation, kernel } from "@heddle/core";
 import type { EmbeddingCall, Kernel, PackedMatrix, StorageKind } from "@heddle/core";
-import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import {
-  storageOf,
-  storedElement,
-  storedWgsl,
-  unsupportedForm,
-  VALUE_BYTES,
-  valuesOf,
-} from "./matrix-forms.ts";
-import { eachGroups, eachIndex, output, program, programs, rowParts, run } from "./program.ts";
+import { filled } from "./fill.ts";
+import { storageOf, storedElement, storedWgsl, unsupportedForm, valuesOf } from "./matrix-forms.ts";
+import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 
 type Value = "f32" | "vec4f";
 
@@ -23,15 +16,14 @@ const rowsProgram = programs(({ type, storage }: { type: Value; storage: Storage
     name: `embedding.${storage}.${type}.rows`,
     reads: { table: storedElement(storage, type === "vec4f"), ids: "i32" },
     writes: { y: type },
-    uniforms: { size: "u32", first_row: "u32", rows: "u32", width: "u32" },
+    uniforms: { size: "u32", rows: "u32", width: "u32" },
     code: `${storedWgsl("table", storage, type === "vec4f")}${eachIndex(
       "uniforms.size",
-      `  // Rows before the part's first wrap round, and are beyond its last.
-  let row = u32(ids[i / uniforms.width]) - uniforms.first_row;
+      `  // Numbers below 0 are beyond the last row.
+  let row = u32(ids[i / uniforms.width]);
   if (row < uniforms.rows) {
     y[i] = table_at((row * uniforms.width + i % uniforms.width) * ${type === "vec4f" ? 4 : 1});
-  } else if (uniforms.first_row == 0) {
-    // For another part to write, or the table has no such row.
+  } else {
     y[i] = ${type}();
   }`,
     )}`,
@@ -62,34 +54,30 @@ const gradientProgram = programs((type: Value) =>
     name: `embedding.${type}.gradient`,
     reads: { firsts: "u32", links: "u32", dy: type },
     writes: { dtable: type },
-    uniforms: { size: "u32", first_row: "u32", width: "u32", ids_count: "u32" },
+    uniforms: { size: "u32", width: "u32", ids_count: "u32" },
     code: eachIndex(
       "uniforms.size",
       `  let column = i % uniforms.width;
   var sum = ${type}();
-  for (
-    var id = firsts[uniforms.first_row + i / uniforms.width];
-    id < uniforms.ids_count;
-    id = links[id]
-  ) { sum += dy[id * uniforms.width + column]; }
+  for (var id = firsts[i / uniforms.width]; id < uniforms.ids_count; id = links[id]) {
+    sum += dy[id * uniforms.width + column];
+  }
   dtable[i] = sum;`,
     ),
   }),
 );
 
 function rowsOf(table: Tensor | PackedMatrix, ids: Tensor): Tensor {
-  const storage = storageOf(table)!;
-  const bytes = VALUE_BYTES[storage];
   const [rows, width] = table.shape as [number, number];
   const [type, per] = valueOf(width);
   const y = output([...ids.shape, width]);
   const size = y.size / per;
-  for (const part of rowParts(rows, width, [bytes]))
-    run(rowsProgram({ type, storage }), {
-      buffers: { table: part.of(valuesOf(table), bytes), ids, y },
-      uniforms: { size, first_row: part.first, rows: part.rows, width: width / per },
-      groups: eachGroups(size),
-    });
+  run(rowsProgram({ type, storage: storageOf(table)! }), {
+    buffers: { table: valuesOf(table), ids, y },
+    uniforms: { size, rows, width: width / per },
+    groups: eachGroups(size),
+    shares: { y: EACH * per },
+  });
   return y;
 }
 
@@ -98,22 +86,20 @@ function tableGradient(shape: readonly number[], ids: Tensor, dy: Tensor): Tenso
   const [type, per] = valueOf(width);
   const dtable = output(shape);
   // A row that no id asks for has this as its first.
-  // oxlint-disable-next-line unicorn/no-array-fill-with-reference-type -- no array
-  const firsts = tf.fill([rows], ids.size, "int32");
+  const firsts = filled([rows], ids.size, "int32");
   const links = output([ids.size], "int32");
   run(linksProgram, {
     buffers: { ids, firsts, links },
     uniforms: { ids_count: ids.size, rows },
     groups: eachGroups(ids.size),
   });
-  for (const part of rowParts(rows, width)) {
-    const size = (part.rows * width) / per;
-    run(gradientProgram(type), {
-      buffers: { firsts, links, dy, dtable: part.of(dtable) },
-      uniforms: { size, first_row: part.first, width: width / per, ids_count: ids.size },
-      groups: eachGroups(size),
-    });
-  }
+  const size = dtable.size / per;
+  run(gradientProgram(type), {
+    buffers: { firsts, links, dy, dtable },
+    uniforms: { size, width: width / per, ids_count: ids.size },
+    groups: eachGroups(size),
+    shares: { dtable: EACH * per },
+  });
   return dtable;
 }
 

@@ -87,22 +87,32 @@ export interface Place {
   readonly batch: number;
   readonly head: number;
   readonly row: number;
+  /** Rows of a head, and values of a row. */
+  readonly length: number;
+  readonly width: number;
+}
+
+/** Heads [B, H, L, D] in a buffer of their own. */
+export function placeApart(values: Tensor): Place {
+  const [, heads, length, headWidth] = values.shape as [number, number, number, number];
+  const head = length * headWidth;
+  return { values, begin: 0, batch: heads * head, head, row: headWidth, length, width: headWidth };
 }
 
 /** Where the values of a tensor [B, H, L, D] lie. */
 export function placeOf(tensor: Tensor): Place {
-  const [, heads, length, headWidth] = tensor.shape as [number, number, number, number];
   const found = inPlace.get(tensor.dataId);
-  if (!found || String(found.shape) !== String(tensor.shape))
-    return {
-      values: tensor,
-      begin: 0,
-      batch: heads * length * headWidth,
-      head: length * headWidth,
-      row: headWidth,
-    };
-  const { rows, at } = found;
-  return { values: rows, begin: at.begin, batch: at.length * at.width, head: at.headWidth, row: at.width };
+  if (!found || String(found.shape) !== String(tensor.shape)) return placeApart(tensor);
+  const { begin, length, headWidth, width } = found.at;
+  return {
+    values: found.rows,
+    begin,
+    batch: length * width,
+    head: headWidth,
+    row: width,
+    length,
+    width: headWidth,
+  };
 }
 
 /** Whether rows of heads can be read and written four columns at a time. */

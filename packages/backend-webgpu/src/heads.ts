@@ -7,7 +7,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { headsInPlace, rowsInPlace } from "./heads-in-place.ts";
 import type { Heads } from "./heads-in-place.ts";
-import { eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
+import { byLine } from "./parts.ts";
+import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 import type { Values } from "./program.ts";
 
 /** The result's value i, where it lies among the other's. */
@@ -56,6 +57,8 @@ function copy(
 ): void {
   const { size } = y;
   const per = [headWidth, width, begin].every((n) => n % 4 === 0) ? 4 : 1;
+  const [apart, inRows] = [heads * length * headWidth, length * width];
+  const [ofX, ofY] = way === "split" ? [inRows, apart] : [apart, inRows];
   run(headsProgram({ way, type: per === 4 ? "vec4f" : "f32" }), {
     buffers: { x, y },
     uniforms: {
@@ -67,6 +70,7 @@ function copy(
       begin: begin / per,
     },
     groups: eachGroups(size / per),
+    shares: { x: byLine(ofY / per / EACH, (batch) => batch * ofX), y: EACH * per },
   });
 }
 

@@ -1,12 +1,4 @@
-import {
-  drawn,
-  largestDifference,
-  linearCases,
-  relativeDifference,
-  testKernel,
-  useBackend,
-  withBindingLimit,
-} from "@heddle/conformance";
+import { drawn, largestDifference, linearCases, testKernel, useBackend } from "@heddle/conformance";
 import { differentiate, explain, linear, linearOperation, withKernels } from "@heddle/core";
 import type { LinearCall, MatrixLayout, Packing } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
@@ -38,60 +30,6 @@ describe("linear on webgpu", () => {
     const expected = withKernels({ linear: "linear.reference" }, () => linear(call));
     expect(largestDifference(await found.data(), await expected.data())).toBeLessThan(1e-5);
     tf.dispose([...Object.values(linearOperation.inputs(call)), found, expected]);
-  });
-
-  it.each([
-    // [rows, into, out], and the bytes: parts of the weight, of the result too, of widths that 4 does not divide.
-    [5, 40, 200, 8192],
-    [40, 20, 128, 8192],
-    [3, 7, 333, 4096],
-    [3, 40, 64, 8192],
-    [40, 40, 64, 8192],
-  ])("takes a weight in parts: [%i, %i] to %i, at most %i bytes to a program", async (...given) => {
-    const [rows, into, out, most] = given;
-    for (const layout of layouts)
-      for (const activation of ["gelu", undefined] as const) {
-        // Parts begin where 64 values of a row end.
-        if (layout === "conv1d" && (out % 64 !== 0 || (activation && 4 * rows * out > most))) continue;
-        const [x, weight, bias, residual] = [
-          drawn("x", [rows, into]),
-          drawn("weight", weightShape(layout, into, out)),
-          drawn("bias", [out]),
-          drawn("residual", [rows, out]),
-        ];
-        const call: LinearCall = { x, weight, bias, layout, residual, ...(activation && { activation }) };
-        const forward = async (): Promise<Float32Array> => {
-          const y = tf.tidy(() => linear(call));
-          const values = await y.data<"float32">();
-          y.dispose();
-          return values;
-        };
-        const whole = await forward();
-        const { value, programs } = await withBindingLimit(most, forward);
-        expect(largestDifference(value, whole)).toBeLessThan(1e-5);
-        expect(programs).toBeGreaterThan(Math.floor((4 * into * out) / most));
-
-        if (4 * rows * out <= most) {
-          const dy = drawn("dy", [rows, out]);
-          const backward = async (): Promise<Float32Array[]> => {
-            const { value: y, gradients } = differentiate(
-              () => linear(call),
-              [x, weight, bias, residual],
-              dy,
-            );
-            const values = await Promise.all(gradients.map((gradient) => gradient!.data<"float32">()));
-            tf.dispose([y, ...gradients.map((gradient) => gradient!)]);
-            return values;
-          };
-          const expected = await backward();
-          const { value: found } = await withBindingLimit(most, backward);
-          found.forEach((gradient, i) =>
-            expect(relativeDifference(gradient, expected[i]!), `gradient ${i}`).toBeLessThan(1e-5),
-          );
-          dy.dispose();
-        }
-        tf.dispose([x, weight, bias, residual]);
-      }
   });
 
   it("comes with the backend, and refuses weights that are packed elsewhere", () => {

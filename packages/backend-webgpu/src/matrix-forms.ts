@@ -2,7 +2,7 @@
 import type { HalfForms, HalfKind, MatrixForm, PackedMatrix, Packing, StorageKind } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { eachGroups, eachIndex, output, program, programs, rowParts, run } from "./program.ts";
+import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 import type { Element } from "./program.ts";
 
 /** Bytes of a value. */
@@ -39,16 +39,13 @@ const widenProgram = programs((storage: HalfKind) =>
 
 /** The values as a plain matrix. */
 function widen(storage: HalfKind, { values, shape }: PackedMatrix): Tensor {
-  const [rows, width] = shape as [number, number];
   const y = output(shape);
-  for (const part of rowParts(rows, width, [VALUE_BYTES[storage], VALUE_BYTES.f32])) {
-    const size = part.rows * width;
-    run(widenProgram(storage), {
-      buffers: { x: part.of(values, VALUE_BYTES[storage]), y: part.of(y) },
-      uniforms: { size },
-      groups: eachGroups(size),
-    });
-  }
+  run(widenProgram(storage), {
+    buffers: { x: values, y },
+    uniforms: { size: y.size },
+    groups: eachGroups(y.size),
+    shares: { x: (EACH * VALUE_BYTES[storage]) / VALUE_BYTES.f32, y: EACH },
+  });
   return y;
 }
 

@@ -1,7 +1,18 @@
 import { kernel, layerNormOperation, rmsNormOperation, rowsOf, sharedGradient } from "@heddle/core";
 import type { GradientContext, Kernel, KernelResult, LayerNormCall, RmsNormCall } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { eachGroups, eachIndex, flatGroup, flatGroups, output, program, programs, run } from "./program.ts";
+import { byLine } from "./parts.ts";
+import {
+  EACH,
+  eachGroups,
+  eachIndex,
+  flatGroup,
+  flatGroups,
+  output,
+  program,
+  programs,
+  run,
+} from "./program.ts";
 import { columnSums, rowBlocks } from "./sums.ts";
 
 /** What the norms' calls have in common. */
@@ -133,6 +144,7 @@ function normalise(
     buffers: { x, residual, weight, bias, y, sum, statistics },
     uniforms: { rows, width, values, epsilon },
     groups: flatGroups(rows),
+    shares: { x: values, residual: values, y: values, sum: values, statistics: 2 },
   });
   return { output: y, ...(statistics && { saved: [statistics, sum ?? x] }) };
 }
@@ -199,6 +211,7 @@ function normGradients(
       buffers: { given, dy, weight, statistics, dx },
       uniforms: { rows, width, values },
       groups: flatGroups(rows),
+      shares: { given: values, dy: values, dx: values, statistics: 2 },
     });
     return dx;
   });
@@ -208,10 +221,12 @@ function normGradients(
     weight: () => {
       const { block, blocks } = rowBlocks(rows);
       const parts = output([blocks, values]);
+      const blockRows = byLine(width / EACH, (n) => Math.min(rows, n * block) * values);
       run(normDweightProgram(element), {
         buffers: { given, dy, statistics, parts },
         uniforms: { rows, width, block },
         groups: eachGroups(blocks * width),
+        shares: { given: blockRows, dy: blockRows },
       });
       return columnSums(parts);
     },

@@ -27,7 +27,7 @@ export interface ProductForm {
 }
 
 /** A product's sizes. */
-export type ProductUniforms = "rows" | "inner" | "columns" | "batch" | "first" | "width";
+export type ProductUniforms = "rows" | "inner" | "columns" | "batch";
 type Reads = "a" | "b" | "bias" | "residual";
 
 /** The factors, what is added, and the result. */
@@ -48,7 +48,7 @@ export function productArrays(
       residual: form.residual ? result : undefined,
     },
     writes: { y: result },
-    uniforms: { rows: "u32", inner: "u32", columns: "u32", batch: "u32", first: "u32", width: "u32" },
+    uniforms: { rows: "u32", inner: "u32", columns: "u32", batch: "u32" },
   };
 }
 
@@ -87,9 +87,8 @@ ${factorWgsl("b", form.b)}
 ${form.activation ? activateWgsl(form.activation) : ""}
 fn store(matrix: u32, row: u32, column: u32, sum: ${element(vectors)}) {
   if (row >= uniforms.rows || column >= uniforms.columns) { return; }
-  let at = uniforms.first + column;
-  let i = (matrix * uniforms.rows + row) * uniforms.width + at;
-  let value = sum${form.bias ? ` + bias[${at("at")}]` : ""};
+  let i = (matrix * uniforms.rows + row) * uniforms.columns + column;
+  let value = sum${form.bias ? ` + bias[${at("column")}]` : ""};
   y[${at("i")}] = ${form.activation ? activated : "value"}${form.residual ? ` + residual[${at("i")}]` : ""};
 }`;
 }

@@ -1,14 +1,17 @@
 /** Products of few rows: bound by memory, so that every value of the second factor is read once, for all rows. */
-import { flatGroup, flatGroups, program, programs } from "./program.ts";
-import type { Groups, Program } from "./program.ts";
+import { flatGroup, program, programs } from "./program.ts";
+import type { Program } from "./program.ts";
 import { formName, productArrays, productFunctions } from "./product-parts.ts";
 import type { ProductBuffers, ProductForm, ProductUniforms } from "./product-parts.ts";
 
 /** The sums of a column of so many rows fit in registers and in workgroup memory. */
 export const MOST_ROWS = 8;
 
-/** Quads of columns of a group, and its columns. */
-const [PLACES, COLUMNS] = [4, 16];
+/** Columns of a group, which has all rows of a matrix. */
+export const COLUMNS = 16;
+
+/** Quads of them. */
+const PLACES = COLUMNS / 4;
 
 /** What a program for few rows is written for. */
 interface RowsVariant {
@@ -70,8 +73,3 @@ fn main(
     });
   },
 );
-
-/** Groups of 16 columns each, for each matrix of the batch. */
-export function rowsGroups(columns: number, batch: number): Groups {
-  return flatGroups(Math.ceil(columns / COLUMNS) * batch);
-}

@@ -82,7 +82,7 @@ interface TilesVariant {
   readonly tile: Tile;
 }
 
-/** A program over tiles: one group a tile of each matrix of the batch. */
+/** A program with one group a tile of each matrix of the batch. */
 export const tilesProgram: (variant: TilesVariant) => Program<ProductBuffers, ProductUniforms> = programs(
   ({ form, tile }) => {
     const { rows, columns, inner } = tile;

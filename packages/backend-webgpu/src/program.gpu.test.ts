@@ -1,8 +1,8 @@
-import { useBackend, withBindingLimit } from "@heddle/conformance";
+import { useBackend } from "@heddle/conformance";
 import { activeBackend } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
-import { flatGroup, flatGroups, output, program, programs, rowParts, run } from "./program.ts";
+import { flatGroup, flatGroups, output, program, programs, run } from "./program.ts";
 import { columnSums, rowSums } from "./sums.ts";
 
 const numbered = program({
@@ -111,58 +111,6 @@ fn main(@builtin(local_invocation_index) i: u32) { y[i] = uniforms.factor * x[i]
       'webgpu: copy must have y apart from x, got "one tensor for both"',
     );
     y.dispose();
-  });
-
-  it("see a part of a tensor, and write no more of it", async () => {
-    const y = tf.tensor1d(new Int32Array(200).fill(7), "int32");
-    const part = { tensor: y, from: 64, count: 3 };
-    run(numbered, { buffers: { y: part }, uniforms: { first: 1 }, groups: [200] });
-    expect((await y.data()).slice(62, 69)).toEqual(Int32Array.of(7, 7, 1, 2, 3, 7, 7));
-    y.dispose();
-  });
-
-  it.each([
-    // All rows fit, to the last byte.
-    [96, 4, 1536, [[0, 96]]],
-    [
-      97,
-      4,
-      1536,
-      [
-        [0, 96],
-        [96, 1],
-      ],
-    ],
-    // A part may begin every 64 rows.
-    [
-      200,
-      3,
-      1600,
-      [
-        [0, 128],
-        [128, 72],
-      ],
-    ],
-    [
-      3,
-      64,
-      256,
-      [
-        [0, 1],
-        [1, 1],
-        [2, 1],
-      ],
-    ],
-    [0, 5, 256, [[0, 0]]],
-    [7, 0, 256, [[0, 7]]],
-  ])("are given %i rows of %i in parts of %i bytes", async (rows, width, most, expected) => {
-    const { value: parts } = await withBindingLimit(most, async () => rowParts(rows, width));
-    expect(parts.map((part) => [part.first, part.rows])).toEqual(expected);
-    const matrix = output([rows, width]);
-    expect(parts.map((part) => part.of(matrix))).toEqual(
-      expected.map(([first, count]) => ({ tensor: matrix, from: first! * width, count: count! * width })),
-    );
-    matrix.dispose();
   });
 
   it("are made once a variant", () => {

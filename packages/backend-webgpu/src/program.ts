@@ -4,6 +4,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { engine, onDevice } from "./engine.ts";
 import type { ComputeDevice, ComputePipeline, GpuBuffer } from "./gpu.ts";
+import { partsOf } from "./parts.ts";
+import type { Share } from "./parts.ts";
 
 /** Types of uniforms. */
 type Scalar = "f32" | "i32" | "u32";
@@ -20,25 +22,31 @@ export interface ProgramParts<R extends string, W extends string, U extends stri
   readonly writes: Readonly<Record<W, Element | undefined>>;
   /** Numbers of a run, by name, in WGSL as `uniforms.name`; at least one. */
   readonly uniforms: Readonly<Record<U, Scalar>>;
-  /** Functions, and `@compute … fn main(…)`. */
+  /** Functions, and `@compute … fn main(…)`; nothing that it indexes but the arrays may have their names. */
   readonly code: string;
 }
 
-/** WGSL with what it is run on. */
-export interface Program<B extends string, U extends string> {
-  readonly name: string;
-  /** The whole module. */
-  readonly wgsl: string;
-  /** Those that are written come last. */
-  readonly buffers: readonly B[];
-  readonly written: number;
-  readonly uniforms: readonly (readonly [U, Scalar])[];
+/** An array of a program. */
+export interface ProgramArray<B extends string> {
+  readonly name: B;
+  readonly type: Element;
+  readonly isWritten: boolean;
 }
 
-/** Groups along x, y and z. */
-export type Groups = readonly [x: number, y?: number, z?: number];
+/** What is compiled, once a device. */
+export interface Program<B extends string, U extends string> {
+  readonly name: string;
+  /** Those that are written come last. */
+  readonly arrays: readonly ProgramArray<B>[];
+  readonly uniforms: readonly (readonly [U, Scalar])[];
+  /** The module but for the declarations of arrays and uniforms. */
+  readonly code: string;
+}
 
-/** Puts declarations of buffers and uniforms before a program's code. */
+/** Groups along x, y and z, or so many of which only the number counts: in WGSL `flatGroup`. */
+export type Groups = readonly [x: number, y?: number, z?: number] | { readonly count: number };
+
+/** A program out of its parts. */
 export function program<R extends string, W extends string, U extends string>({
   name,
   reads,
@@ -51,22 +59,23 @@ export function program<R extends string, W extends string, U extends string>({
       (entry): entry is [K, V] => entry[1] !== undefined,
     );
   const arrays = [
-    ...entries(reads).map(([array, type]) => [array, type, "read"] as const),
-    ...entries(writes).map(([array, type]) => [array, type, "read_write"] as const),
+    ...entries(reads).map(([array, type]) => ({ name: array, type, isWritten: false })),
+    ...entries(writes).map(([array, type]) => ({ name: array, type, isWritten: true })),
   ];
-  const fields = entries(uniforms);
-  const lines = [
+  return { name, arrays, uniforms: entries(uniforms), code };
+}
+
+/** The whole module. */
+function moduleOf({ arrays, uniforms, code }: Program<string, string>): string {
+  return [
     ...arrays.map(
-      ([array, type, access], at) =>
-        `@group(0) @binding(${at}) var<storage, ${access}> ${array}: array<${type}>;`,
+      ({ name, type, isWritten }, at) =>
+        `@group(0) @binding(${at}) var<storage, ${isWritten ? "read_write" : "read"}> ${name}: array<${type}>;`,
     ),
-    `struct Uniforms { ${fields.map(([field, type]) => `${field}: ${type}`).join(", ")} }`,
+    `struct Uniforms { ${uniforms.map(([field, type]) => `${field}: ${type}`).join(", ")} }`,
     `@group(0) @binding(${arrays.length}) var<uniform> uniforms: Uniforms;`,
     code,
-  ];
-  const buffers = arrays.map(([array]) => array);
-  const written = arrays.filter(([, , access]) => access === "read_write").length;
-  return { name, wgsl: lines.join("\n"), buffers, written, uniforms: fields };
+  ].join("\n");
 }
 
 /** Programs that differ in constants written into their code: each is made once. */
@@ -80,17 +89,17 @@ export function programs<V, P>(make: (variant: V) => P): (variant: V) => P {
   };
 }
 
-/** Groups of at most as many as a device takes along x, whatever the limit: their number is `flatGroup`. */
-export function flatGroups(count: number): Groups {
-  const most = 65_535;
-  return count <= most ? [count] : [most, Math.ceil(count / most)];
-}
+/** The greatest number of groups along a dimension, whatever the device. */
+const MOST_GROUPS = 65_535;
+
+/** Groups of which only the number counts. */
+export const flatGroups = (count: number): Groups => ({ count });
 
 /** In WGSL, the number of a group of `flatGroups`, from `@builtin(workgroup_id) group` and `num_workgroups groups`. */
 export const flatGroup = "(group.x + group.y * groups.x)";
 
 /** Invocations of a group of `eachIndex`. */
-const EACH = 256;
+export const EACH = 256;
 
 /** In WGSL, `main` for each `i` below a count, one an invocation. */
 export const eachIndex = (count: string, body: string): string => `
@@ -141,58 +150,19 @@ function compiledBy(device: ComputeDevice): Compiled {
 /** A tensor, or data of the device that is none. */
 export type Values = Pick<Tensor, "dataId" | "size">;
 
-/** Values of 4 bytes of a tensor that follow each other, as a program's whole array. */
-export interface Part {
-  readonly tensor: Values;
-  /** Number of the first, at an offset that the device allows: `rowParts` gives such. */
-  readonly from: number;
-  readonly count: number;
-}
-
 const BYTES_PER_VALUE = 4;
-
-/** Rows of matrices of one shape that a program is given together. */
-export interface RowPart {
-  /** Number of the first. */
-  readonly first: number;
-  readonly rows: number;
-  /** Those of a matrix whose values have so many bytes. @default 4 */
-  of(matrix: Values, bytes?: number): Part;
-}
-
-/** Matrices as parts that the device can bind: one as a rule, of all rows. `bytes` are those of a value of each. */
-export function rowParts(
-  rows: number,
-  width: number,
-  bytes: readonly number[] = [BYTES_PER_VALUE],
-): RowPart[] {
-  const { maxStorageBufferBindingSize: most, minStorageBufferOffsetAlignment: alignment } = engine().device
-    .limits as Readonly<Record<string, number>>;
-  const [least, greatest] = [Math.min(...bytes) * width, Math.max(...bytes) * width];
-  // Rows from one that a part may begin with to the next.
-  let step = 1;
-  while ((step * least) % alignment! !== 0) step *= 2;
-  const each = Math.min(rows, Math.max(step, Math.floor(most! / greatest / step) * step));
-  return Array.from({ length: Math.ceil(rows / each) || 1 }, (_, i) => {
-    const first = i * each;
-    const own = Math.min(each, rows - first);
-    return {
-      first,
-      rows: own,
-      of(tensor, each = BYTES_PER_VALUE) {
-        const words = each / BYTES_PER_VALUE;
-        return { tensor, from: first * width * words, count: Math.ceil(own * width * words) };
-      },
-    };
-  });
-}
 
 /** What a run is over. */
 export interface Run<B extends string, U extends string> {
   /** `undefined` for what the program's variant has not. */
-  readonly buffers: Readonly<Record<B, Values | Part | undefined>>;
+  readonly buffers: Readonly<Record<B, Values | undefined>>;
   readonly uniforms: Readonly<Record<U, number>>;
   readonly groups: Groups;
+  /**
+   * Of arrays of which groups see a share, what that is, so that arrays beyond what the device can bind are seen in
+   * windows: a number is that of the values of each flat group, in their order. @default all groups see all
+   */
+  readonly shares?: Readonly<Partial<Record<B, Share | number>>>;
 }
 
 const types = { f32: "float32", i32: "int32", u32: "uint32" } as const;
@@ -200,55 +170,78 @@ const types = { f32: "float32", i32: "int32", u32: "uint32" } as const;
 /**
  * Records a program among the commands that are yet to be submitted. Nothing runs where there are no groups. A tensor
  * that is freed afterwards gives its buffer to the next one at once: what that is filled by is recorded later.
+ * @throws HeddleError `unsupported` when the device can bind the tensors neither whole nor in parts.
  */
 export function run<B extends string, U extends string>(
   of: Program<B, U>,
-  { buffers, uniforms, groups: [x, y = 1, z = 1] }: Run<B, U>,
+  { buffers, uniforms, groups, shares }: Run<B, U>,
 ): void {
-  if (x * y * z === 0) return;
+  if (("count" in groups ? [groups.count] : groups).includes(0)) return;
+  const { device } = engine();
+  const { nothing } = compiledBy(device);
+  const sizes = of.arrays.map(({ name }) => buffers[name]!.size);
+  const parts = partsOf(of, { sizes, groups, shares: shares ?? {} }, device.limits);
+  const resources = of.arrays.map(({ name, isWritten }, at) => {
+    if (sizes[at] === 0) return nothing;
+    const data = onDevice(buffers[name]!);
+    // What was read before is no longer so.
+    if (isWritten) {
+      data.values = null;
+      data.writes = (data.writes ?? 0) + 1;
+    }
+    return data.resource;
+  });
+  resources.forEach((buffer, at) => {
+    const other = resources.indexOf(buffer);
+    if (of.arrays[at]!.isWritten && other < at && buffer !== nothing)
+      reject(
+        `webgpu: ${of.name}`,
+        `have ${of.arrays[at]!.name} apart from ${of.arrays[other]!.name}`,
+        "one tensor for both",
+      );
+  });
+  for (const part of parts)
+    dispatch(part.program, {
+      bindings: part.bindings.map(({ array, from, count }) =>
+        count === 0
+          ? { buffer: nothing }
+          : { buffer: resources[array]!, offset: from * BYTES_PER_VALUE, size: count * BYTES_PER_VALUE },
+      ),
+      uniforms: { ...uniforms, ...part.uniforms },
+      groups: part.groups,
+    });
+}
+
+/** Buffers and numbers of one dispatch. */
+interface Dispatch {
+  readonly bindings: readonly { buffer: GpuBuffer; offset?: number; size?: number }[];
+  readonly uniforms: Readonly<Record<string, number>>;
+  readonly groups: Groups;
+}
+
+function dispatch(of: Program<string, string>, { bindings, uniforms, groups }: Dispatch): void {
   const own = engine();
   const { device } = own;
-  const { pipelines, nothing } = compiledBy(device);
+  const { pipelines } = compiledBy(device);
   let pipeline = pipelines.get(of);
   if (!pipeline) {
-    const module = device.createShaderModule({ label: of.name, code: of.wgsl });
+    const module = device.createShaderModule({ label: of.name, code: moduleOf(of) });
     const compute = { module, entryPoint: "main" };
     pipeline = device.createComputePipeline({ label: of.name, layout: "auto", compute });
     pipelines.set(of, pipeline);
   }
-  const firstWritten = of.buffers.length - of.written;
-  const resources = of.buffers.map((name, at) => {
-    const given = buffers[name]!;
-    const { tensor, from, count } = "tensor" in given ? given : { tensor: given, from: 0, count: given.size };
-    if (count === 0) return { buffer: nothing };
-    const data = onDevice(tensor);
-    // What was read before is no longer so.
-    if (at >= firstWritten) {
-      data.values = null;
-      data.writes = (data.writes ?? 0) + 1;
-    }
-    return { buffer: data.resource, offset: from * BYTES_PER_VALUE, size: count * BYTES_PER_VALUE };
-  });
-  resources.forEach(({ buffer }, at) => {
-    const other = resources.findIndex((resource) => resource.buffer === buffer);
-    if (at >= firstWritten && other < at && buffer !== nothing)
-      reject(
-        `webgpu: ${of.name}`,
-        `have ${of.buffers[at]} apart from ${of.buffers[other]}`,
-        "one tensor for both",
-      );
-  });
-  const fields = of.uniforms.map(([name, type]) => ({ type: types[type], data: [uniforms[name]] }));
-  const bindings = [...resources, own.makeUniforms(fields)];
+  const fields = of.uniforms.map(([name, type]) => ({ type: types[type], data: [uniforms[name]!] }));
   const bindGroup = device.createBindGroup({
     label: of.name,
     layout: pipeline.getBindGroupLayout(0),
-    entries: bindings.map((resource, binding) => ({ binding, resource })),
+    entries: [...bindings, own.makeUniforms(fields)].map((resource, binding) => ({ binding, resource })),
   });
   own.ensureCommandEncoderReady();
   const pass = (own.computePassEncoder ??= own.commandEncoder.beginComputePass());
   pass.setPipeline(pipeline);
   pass.setBindGroup(0, bindGroup);
+  const [x, y = 1, z = 1] =
+    "count" in groups ? [Math.min(groups.count, MOST_GROUPS), Math.ceil(groups.count / MOST_GROUPS)] : groups;
   pass.dispatchWorkgroups(x, y, z);
   own.dispatchCountInPass++;
   if (own.dispatchCountInPass >= (tf.env().get("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE") as number)) {

@@ -1,21 +1,55 @@
 import { kernel, repetitionOf, residualOperation } from "@heddle/core";
 import type { Kernel, ResidualCall } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
-import { eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 import { rowSums } from "./sums.ts";
 
-const residualProgram = programs((element: "vec4f" | "f32") =>
+interface CombineVariant {
+  readonly sign: "+" | "*";
+  readonly element: "vec4f" | "f32";
+}
+
+const combineProgram = programs(({ sign, element }: CombineVariant) =>
   program({
-    name: `residual.${element}`,
+    name: `${sign === "+" ? "residual" : "multiply"}.${element}`,
     reads: { x: element, y: element },
-    writes: { sum: element },
+    writes: { result: element },
     uniforms: { size: "u32", repeated: "u32", inner: "u32" },
     code: eachIndex(
       "uniforms.size",
-      `  sum[i] = x[i] + y[i / uniforms.repeated * uniforms.inner + i % uniforms.inner];`,
+      `  result[i] = x[i] ${sign} y[i / uniforms.repeated * uniforms.inner + i % uniforms.inner];`,
     ),
   }),
 );
+
+/** How y is repeated in x. */
+interface Repeats {
+  /** How many times each run of values follows itself. */
+  readonly repeats: number;
+  /** Values of a run. */
+  readonly inner: number;
+}
+
+/** x + y or x * y. */
+export function combine(
+  sign: CombineVariant["sign"],
+  x: Tensor,
+  y: Tensor,
+  { repeats, inner }: Repeats = { repeats: 1, inner: x.size },
+): Tensor {
+  const result = output(x.shape);
+  const per = inner % 4 === 0 ? 4 : 1;
+  const size = result.size / per;
+  const each = EACH * per;
+  run(combineProgram({ sign, element: per === 4 ? "vec4f" : "f32" }), {
+    buffers: { x, y, result },
+    uniforms: { size, repeated: (repeats * inner) / per, inner: inner / per },
+    groups: eachGroups(size),
+    shares: { x: each, result: each, ...(repeats === 1 && { y: each }) },
+  });
+  return result;
+}
 
 /** One pass over x, y staying where it is. */
 export const residualWebGpu: Kernel<ResidualCall> = kernel(residualOperation, {
@@ -24,19 +58,7 @@ export const residualWebGpu: Kernel<ResidualCall> = kernel(residualOperation, {
   unsupported: (call) =>
     repetitionOf(call) ? [] : ["y is repeated along dimensions that do not lie together"],
   needs: [],
-  forward(call) {
-    const { x, y } = call;
-    const { repeats, inner } = repetitionOf(call)!;
-    const sum = output(x.shape);
-    const values = inner % 4 === 0 ? 4 : 1;
-    const size = sum.size / values;
-    run(residualProgram(values === 4 ? "vec4f" : "f32"), {
-      buffers: { x, y, sum },
-      uniforms: { size, repeated: (repeats * inner) / values, inner: inner / values },
-      groups: eachGroups(size),
-    });
-    return { output: sum };
-  },
+  forward: (call) => ({ output: combine("+", call.x, call.y, repetitionOf(call)!) }),
   gradient: ({ call, dy }) => ({
     x: () => dy,
     y: () => {

@@ -4,7 +4,8 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { engine } from "./engine.ts";
 import type { Engine } from "./engine.ts";
 import { areVectors, headAt, placeOf, placeTypes, placeUniforms } from "./heads-in-place.ts";
-import { eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
+import { byLine } from "./parts.ts";
+import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
 import type { Values } from "./program.ts";
 
 /** Cosines and sines on the device, no tensor of the user's. */
@@ -92,6 +93,9 @@ function turn(call: RotaryCall, x: Tensor, sign: 1 | -1): Tensor {
   const per = vectors ? 4 : 1;
   const rows = batch * heads * length;
   const y = output(x.shape);
+  const groupsOfARow = (depth - half) / per / EACH;
+  const byRow = byLine(groupsOfARow, (row) => row * depth);
+  const byBatchRow = byLine(heads * length * groupsOfARow, (row) => place.begin + row * place.batch);
   run(rotaryProgram({ pairs, element: vectors ? "vec4f" : "f32" }), {
     buffers: { x: place.values, angles: anglesOf(call), y },
     uniforms: {
@@ -105,6 +109,8 @@ function turn(call: RotaryCall, x: Tensor, sign: 1 | -1): Tensor {
       ...placeUniforms("x", place, per),
     },
     groups: eachGroups((rows * (depth - half)) / per),
+    // Heads among others in rows are apart by batch rows only.
+    shares: { x: place.row === depth ? byRow : byBatchRow, y: byRow },
   });
   return y;
 }

@@ -4,6 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { merge, split } from "./heads.ts";
 import type { Heads } from "./heads-in-place.ts";
+import { byLine } from "./parts.ts";
 import { flatGroup, flatGroups, output, program, run } from "./program.ts";
 
 /** Lanes of a group that lie beside and below each other; each turns a square of 4 values by 4. */
@@ -53,11 +54,13 @@ function swapped(x: Tensor, order: readonly number[]): Tensor {
       shape,
     );
   const y = output(shape);
-  const groups = batch * Math.ceil(rows / 4 / SIDE) * Math.ceil(columns / 4 / SIDE);
+  const groups = Math.ceil(rows / 4 / SIDE) * Math.ceil(columns / 4 / SIDE);
+  const matrices = byLine(groups, (matrix) => matrix * rows * columns);
   run(transposeProgram, {
     buffers: { x, y },
     uniforms: { batch, rows: rows / 4, columns: columns / 4 },
-    groups: flatGroups(groups),
+    groups: flatGroups(batch * groups),
+    shares: { x: matrices, y: matrices },
   });
   return y;
 }

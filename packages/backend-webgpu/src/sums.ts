@@ -1,5 +1,7 @@
+import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { eachGroups, eachIndex, output, program, run } from "./program.ts";
+import { byLine } from "./parts.ts";
+import { EACH, eachGroups, eachIndex, output, program, run } from "./program.ts";
 
 /** Rows that are summed in one pass; of more, this many blocks at most are summed first. */
 const ROWS = 64;
@@ -47,6 +49,13 @@ export function rowSums(x: Tensor, batch: number, width: number, shape: readonly
     buffers: { x, y },
     uniforms: { size: y.size, blocks, block, rows, width },
     groups: eachGroups(y.size),
+    shares: {
+      x: byLine(
+        width / EACH,
+        (n) => (Math.floor(n / blocks) * rows + Math.min(rows, (n % blocks) * block)) * width,
+      ),
+      y: EACH,
+    },
   });
   if (blocks === 1) return y;
   const sums = rowSums(y, batch, width, shape);
@@ -58,4 +67,20 @@ export function rowSums(x: Tensor, batch: number, width: number, shape: readonly
 export function columnSums(x: Tensor): Tensor {
   const width = x.shape.at(-1)!;
   return rowSums(x, 1, width, [width]);
+}
+
+/** Sums along axes, which are 1 then. */
+export function sumAlong(x: Tensor, axes: readonly number[]): Tensor {
+  let sum = x;
+  for (const axis of axes) {
+    const { shape } = sum;
+    if (shape[axis] === 1) continue;
+    const [outer, inner] = [shape.slice(0, axis), shape.slice(axis + 1)].map((part) =>
+      tf.util.sizeFromShape(part),
+    ) as [number, number];
+    const next = rowSums(sum, outer, inner, shape.with(axis, 1));
+    if (sum !== x) sum.dispose();
+    sum = next;
+  }
+  return sum;
 }

@@ -7,6 +7,7 @@ import { withEngine } from "./engine.ts";
 import type { EngineData, Engine as OwnEngine } from "./engine.ts";
 import type { WebGpuAdapterInfo, WebGpuDevice } from "./gpu.ts";
 import { dropInPlace, isInPlace, takeApart } from "./heads-in-place.ts";
+import { runTfjsInParts } from "./tfjs-in-parts.ts";
 
 /** More than a token takes in a model of 12 layers: a submit costs as much as many programs. */
 const PROGRAMS_OF_A_SUBMIT = 256;
@@ -18,6 +19,7 @@ export async function createEngine(
   errors: DeviceErrors,
 ): Promise<WebGPUBackend> {
   const { WebGPUBackend } = await import("@tensorflow/tfjs-backend-webgpu");
+  runTfjsInParts();
   // tfjs would compute small tensors on the CPU, and so hide what the device does with them.
   tf.env().set("WEBGPU_CPU_FORWARD", false);
   tf.env().set("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE", PROGRAMS_OF_A_SUBMIT);

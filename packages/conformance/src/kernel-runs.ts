@@ -33,6 +33,8 @@ export interface RunOptions {
   readonly scale?: number;
   /** Runs the reference in place of the backend's kernel. @default false */
   readonly isReference?: boolean;
+  /** Runs the kernel, its call being made. @default as it is */
+  readonly within?: (kernel: () => Tensor[]) => Tensor[];
 }
 
 /** An operation in one of the calls that kernels are tested with. */
@@ -57,7 +59,7 @@ function runsOf<C, R extends Output>(
     );
   const runOf =
     ({ make, differentiable = true }: KernelCase<C>): KernelRun["run"] =>
-    ({ scale = 1, isReference = false } = {}) =>
+    ({ scale = 1, isReference = false, within = (f: () => Tensor[]) => f() } = {}) =>
       tf.tidy(() => {
         const own = core.kernelsFor(name, tf.getBackend())[0] as Kernel<C, R>;
         const kernel = isReference ? reference : own;
@@ -66,13 +68,15 @@ function runsOf<C, R extends Output>(
           const { output, saved = [] } = kernel.forward(call, { differentiating });
           return [Array.isArray(output) ? output : [output], saved];
         };
-        const [outputs] = outputsOf(false);
-        if (!differentiable || !own.gradient) return outputs;
-        // A kernel may take another way where a gradient follows.
-        const [[recorded], saved] = outputsOf(true);
-        const dy = drawn("dy", recorded!.shape, { scale });
-        const gradients = kernel.gradient!({ call, saved, dy });
-        return [...outputs, recorded!, ...Object.keys(inputs(call)).map((input) => gradients[input]!())];
+        return within(() => {
+          const [outputs] = outputsOf(false);
+          if (!differentiable || !own.gradient) return outputs;
+          // A kernel may take another way where a gradient follows.
+          const [[recorded], saved] = outputsOf(true);
+          const dy = drawn("dy", recorded!.shape, { scale });
+          const gradients = kernel.gradient!({ call, saved, dy });
+          return [...outputs, recorded!, ...Object.keys(inputs(call)).map((input) => gradients[input]!())];
+        });
       });
   return cases
     .filter(({ supported = true }) => supported)

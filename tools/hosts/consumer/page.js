@@ -7,7 +7,7 @@ import { run } from "./program.js";
 export async function show({ wasm, workerFile, startWorker }) {
   const asked = new URLSearchParams(location.search);
   const options = asked.has("webgpu")
-    ? undefined
+    ? null
     : { wasm, threads: 2, ...(asked.has("file") && { worker: workerFile }) };
   let result;
   try {

@@ -9,8 +9,8 @@ import { adamw, train } from "@heddle/training";
 const ids = [Array.from({ length: 60 }, (_, i) => (i * 7) % 50)];
 
 /**
- * The backend's description, then some logits and the losses. It leaves the backend running, as most programs do.
- * The options are those of WASM; without any it runs on WebGPU.
+ * The backend's name and description, then some logits and the losses. It leaves the backend running, as most programs do.
+ * The options are those of WASM; null stands for WebGPU.
  */
 export async function run(options) {
   const backend = await startBackend(options ? wasm(options) : webgpu());
@@ -23,5 +23,5 @@ export async function run(options) {
   const batch = { inputs: { ids }, labels: Int32Array.from(ids[0]) };
   const steps = { batches: { at: () => batch }, optimizer: adamw({ learningRate: 1e-2 }), steps: 3 };
   for await (const { loss } of train(model, steps)) values.push(loss);
-  return { description: backend.description, values };
+  return { description: `${backend.name}: ${backend.description}`, values };
 }
