@@ -53,24 +53,40 @@ export function activateWgsl(kind: Activation | undefined, what: "value" | "slop
   return `${functions}\nfn activate(x: f32) -> f32 { return ${formula[what]}; }`;
 }
 
-const activationProgram = programs(({ kind, backward }: { kind: Activation; backward: boolean }) =>
+/** The same of a vector. */
+export const activateFour = (of: string): string =>
+  `vec4f(activate(${of}.x), activate(${of}.y), activate(${of}.z), activate(${of}.w))`;
+
+interface ActivationVariant {
+  readonly kind: Activation;
+  readonly backward: boolean;
+  readonly element: "vec4f" | "f32";
+}
+
+const activationProgram = programs(({ kind, backward, element }: ActivationVariant) =>
   program({
-    name: `activation.f32.${kind}${backward ? ".backward" : ""}`,
-    reads: { x: "f32", dy: backward ? "f32" : undefined },
-    writes: { y: "f32" },
+    name: `activation.${element}.${kind}${backward ? ".backward" : ""}`,
+    reads: { x: element, dy: backward ? element : undefined },
+    writes: { y: element },
     uniforms: { size: "u32" },
-    code: `${activateWgsl(kind, backward ? "slope" : "value")}${eachIndex("uniforms.size", `  y[i] = activate(x[i])${backward ? " * dy[i]" : ""};`)}`,
+    code: `${activateWgsl(kind, backward ? "slope" : "value")}${eachIndex(
+      "uniforms.size",
+      `  let own = x[i];
+  y[i] = ${element === "f32" ? "activate(own)" : activateFour("own")}${backward ? " * dy[i]" : ""};`,
+    )}`,
   }),
 );
 
 /** The activation at x, or with `dy` its derivative there times `dy`. */
 export function activate(kind: Activation, x: Tensor, dy?: Tensor): Tensor {
   const y = output(x.shape);
-  run(activationProgram({ kind, backward: dy !== undefined }), {
+  const per = x.size % 4 === 0 ? 4 : 1;
+  const [size, each] = [x.size / per, EACH * per];
+  run(activationProgram({ kind, backward: dy !== undefined, element: per === 4 ? "vec4f" : "f32" }), {
     buffers: { x, dy, y },
-    uniforms: { size: x.size },
-    groups: eachGroups(x.size),
-    shares: { x: EACH, dy: EACH, y: EACH },
+    uniforms: { size },
+    groups: eachGroups(size),
+    shares: { x: each, dy: each, y: each },
   });
   return y;
 }

@@ -1,6 +1,6 @@
 /** What all programs for products share, in WGSL: how factors are read, and what is done with a finished value. */
 import type { Activation, StorageKind } from "@heddle/core";
-import { activateWgsl } from "./activation.ts";
+import { activateFour, activateWgsl } from "./activation.ts";
 import { storedElement, storedWgsl } from "./matrix-forms.ts";
 import type { ProgramParts } from "./program.ts";
 
@@ -79,9 +79,7 @@ fn ${name}_quad(matrix: u32, line: u32, at: u32) -> vec4f {
 export function productFunctions(form: ProductForm): string {
   const { writesVectors: vectors } = form;
   const at = (i: string): string => (vectors ? `${i} / 4` : i);
-  const activated = vectors
-    ? `vec4f(${["x", "y", "z", "w"].map((part) => `activate(value.${part})`).join(", ")})`
-    : "activate(value)";
+  const activated = vectors ? activateFour("value") : "activate(value)";
   return `${factorWgsl("a", form.a)}
 ${factorWgsl("b", form.b)}
 ${form.activation ? activateWgsl(form.activation) : ""}

@@ -8,9 +8,11 @@ import { rowSums } from "./sums.ts";
 interface CombineVariant {
   readonly sign: "+" | "*";
   readonly element: "vec4f" | "f32";
+  /** Whether y is shorter than x. */
+  readonly isRepeated: boolean;
 }
 
-const combineProgram = programs(({ sign, element }: CombineVariant) =>
+const combineProgram = programs(({ sign, element, isRepeated }: CombineVariant) =>
   program({
     name: `${sign === "+" ? "residual" : "multiply"}.${element}`,
     reads: { x: element, y: element },
@@ -18,7 +20,7 @@ const combineProgram = programs(({ sign, element }: CombineVariant) =>
     uniforms: { size: "u32", repeated: "u32", inner: "u32" },
     code: eachIndex(
       "uniforms.size",
-      `  result[i] = x[i] ${sign} y[i / uniforms.repeated * uniforms.inner + i % uniforms.inner];`,
+      `  result[i] = x[i] ${sign} y[${isRepeated ? "i / uniforms.repeated * uniforms.inner + i % uniforms.inner" : "i"}];`,
     ),
   }),
 );
@@ -42,7 +44,7 @@ export function combine(
   const per = inner % 4 === 0 ? 4 : 1;
   const size = result.size / per;
   const each = EACH * per;
-  run(combineProgram({ sign, element: per === 4 ? "vec4f" : "f32" }), {
+  run(combineProgram({ sign, element: per === 4 ? "vec4f" : "f32", isRepeated: repeats > 1 }), {
     buffers: { x, y, result },
     uniforms: { size, repeated: (repeats * inner) / per, inner: inner / per },
     groups: eachGroups(size),
