@@ -1,9 +1,9 @@
-/** `npm run bench -- [suite…] [--only TEXT] [--json FILE] [--repeats N]`: times our parts against what users would write or use instead. */
+/** `npm run bench -- [suite…] [--only TEXT] [--json FILE] [--table] [--repeats N]`: times our parts against what users would write or use instead. */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
-import { rowText } from "./row.ts";
+import { rowsTable, rowText } from "./row.ts";
 import type { BenchReport, BenchRow } from "./row.ts";
 import { processor, runSuite } from "./suite.ts";
 import type { BenchSuite } from "./suite.ts";
@@ -13,12 +13,13 @@ const suites: Readonly<Record<string, () => Promise<BenchSuite>>> = {
   machine: async () => (await import("./suites/machine.ts")).machine(),
   operations: async () => (await import("./suites/operations.ts")).operations(),
   kernels: async () => (await import("./suites/wasm-kernels.ts")).wasmKernels(),
+  "webgpu-card": async () => (await import("./suites/webgpu-card.ts")).webgpuCard(),
   webgpu: async () => (await import("./suites/webgpu.ts")).webgpuKernels(),
   linear: async () => (await import("./suites/linear.ts")).linear(),
   attention: async () => (await import("./suites/attention.ts")).attentionForward(),
 };
 
-const usage = `npm run bench -- [suite…] [--only TEXT] [--json FILE] [--repeats N]
+const usage = `npm run bench -- [suite…] [--only TEXT] [--json FILE] [--table] [--repeats N]
   suites: ${Object.keys(suites).join(", ")}
   Other libraries: npm run bench:setup installs those of npm, HEDDLE_PYTHON names a Python that has PyTorch.`;
 
@@ -28,6 +29,8 @@ interface Options {
   /** What the names of the cases hold. */
   readonly only?: string | undefined;
   readonly json?: string | undefined;
+  /** Whether the rows are printed as Markdown too. */
+  readonly table: boolean;
 }
 
 /** Reads the command line; undefined when it asks for help. @throws RangeError, or parseArgs' own error for an unknown flag. */
@@ -37,6 +40,7 @@ function readOptions(): Options | undefined {
     options: {
       only: { type: "string" },
       json: { type: "string" },
+      table: { type: "boolean", default: false },
       repeats: { type: "string", default: "15" },
       help: { type: "boolean", default: false },
     },
@@ -49,7 +53,7 @@ function readOptions(): Options | undefined {
   const repeats = Number(values.repeats);
   if (!Number.isInteger(repeats) || repeats < 1)
     throw new RangeError(`bench: --repeats must be an integer >= 1, got "${values.repeats}"`);
-  return { names, repeats, only: values.only, json: values.json };
+  return { names, repeats, only: values.only, json: values.json, table: values.table };
 }
 
 function optionsOrExit(): Options {
@@ -64,7 +68,7 @@ function optionsOrExit(): Options {
   }
 }
 
-const { names, repeats, only, json } = optionsOrExit();
+const { names, repeats, only, json, table } = optionsOrExit();
 
 function commit(): string {
   try {
@@ -80,11 +84,14 @@ const rows: BenchRow[] = [];
 for (const name of names) {
   const suite = await suites[name]!();
   console.log(`${name}: ${suite.mode}`);
+  const own: BenchRow[] = [];
   for await (const row of runSuite(name, suite, { repeats, only })) {
-    rows.push(row);
+    own.push(row);
     console.log(rowText(row));
   }
   await suite.stop();
+  if (table) console.log(`\n${suite.mode}, commit ${report.commit}:\n\n${rowsTable(own)}\n`);
+  rows.push(...own);
 }
 if (json !== undefined) {
   mkdirSync(dirname(json), { recursive: true });

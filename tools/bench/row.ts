@@ -1,5 +1,5 @@
-/** 10^9 operations or bytes a second. */
-export type RateUnit = "GFLOP/s" | "GB/s";
+/** 10^9 operations or bytes a second, tokens, or sequences. */
+export type RateUnit = "GFLOP/s" | "GB/s" | "tokens/s" | "sequences/s";
 
 /** One line of a benchmark's result. */
 export interface BenchRow {
@@ -44,4 +44,25 @@ export function rowText({ suite, case: name, unit, ours, peers, forms, ratio, sp
       : `${peer}: ${value}`;
   });
   return `${suite.padEnd(12)} ${name.padEnd(44)} ${number(ours).padStart(8)} ${unit} ±${(50 * spread).toFixed(0)} %  ${others.join(", ")}`;
+}
+
+/** Rows as a table of Markdown, one column for each peer. */
+export function rowsTable(rows: readonly BenchRow[]): string {
+  const peers = [...new Set(rows.flatMap((row) => Object.keys(row.peers)))];
+  const peerCell = ({ peers: values, unit, ratio }: BenchRow, peer: string): string => {
+    const value = values[peer];
+    return typeof value === "number"
+      ? `${number(value)} ${unit}, ${ratio[peer]!.toFixed(2)}x`
+      : (value ?? "");
+  };
+  const lines = [
+    ["case", "Heddle", ...peers],
+    ["---", "---", ...peers.map(() => "---")],
+    ...rows.map((row) => [
+      row.case,
+      `${number(row.ours)} ${row.unit}`,
+      ...peers.map((peer) => peerCell(row, peer)),
+    ]),
+  ];
+  return lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }

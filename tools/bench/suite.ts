@@ -12,7 +12,7 @@ export interface BenchCase {
   readonly peers: Readonly<Record<string, Contender["run"] | string>>;
   /** What a peer runs, where it had a choice. */
   readonly forms?: Readonly<Record<string, string>>;
-  /** What a run does, in units of 10^9, to give the rate at which it does it. @default its milliseconds */
+  /** What a run does, in what the unit counts, to give the rate at which it does it. @default its milliseconds */
   readonly rate?: { readonly unit: RateUnit; readonly amount: number };
   /** Frees the data. */
   dispose(): void | Promise<void>;

@@ -43,7 +43,7 @@ const fullCases: Readonly<Record<string, string>> = {
 const folderOf = ({ family: { family } }: GoldenFamily): URL =>
   new URL(`../../packages/models/src/${family}/goldens/`, import.meta.url);
 
-async function onBackend<T>(name: BackendName, work: () => Promise<T>): Promise<T> {
+export async function onBackend<T>(name: BackendName, work: () => Promise<T>): Promise<T> {
   const backend = await startBackend(await starters[name]());
   try {
     return await work();
@@ -83,16 +83,24 @@ async function smallFamily(settings: GoldenFamily, backend: BackendName): Promis
   ];
 }
 
-/** The small goldens on all three backends: under a minute. */
-const smallGoldens: Measurement = async ({ progress }: FigureContext) => {
-  const figures: Figure[] = [];
-  for (const backend of ["cpu", "wasm", "webgpu"] as const)
-    await onBackend(backend, async () => {
+/** The small goldens of all families on one backend. */
+export function smallGoldensOn(backend: BackendName): Measurement {
+  return ({ progress }) =>
+    onBackend(backend, async () => {
+      const figures: Figure[] = [];
       for (const settings of goldenFamilies) {
         figures.push(...(await smallFamily(settings, backend)));
         progress(`${settings.family.family} on ${backend} measured`);
       }
+      return figures;
     });
+}
+
+/** The small goldens on all three backends: under a minute. */
+const smallGoldens: Measurement = async (context: FigureContext) => {
+  const figures: Figure[] = [];
+  for (const backend of ["cpu", "wasm", "webgpu"] as const)
+    figures.push(...(await smallGoldensOn(backend)(context)));
   return figures;
 };
 

@@ -58,6 +58,9 @@ export const issues: Readonly<Record<string, Readonly<Record<string, LazyMeasure
     "first-call": () => import("./wasm/first-call.ts"),
   },
   webgpu: {
+    conformance: () => import("./webgpu/conformance.ts"),
     "same-losses": () => import("./webgpu/same-losses.ts"),
+    counts: () => import("./webgpu/counts.ts"),
+    kernels: () => import("./webgpu/kernels.ts"),
   },
 };

@@ -23,6 +23,7 @@ import type {
   ExpressionPart,
   MaskShape,
   PatternRow,
+  PatternShape,
   StridedRange,
 } from "@heddle/attention";
 import { RecentlyUsed } from "@heddle/core";
@@ -211,6 +212,7 @@ interface KeptPlan {
   readonly plan: AttentionPlan;
 }
 
+/** Those of each engine. */
 const kept = new WeakMap<Engine, RecentlyUsed<KeptPlan>>();
 
 /** The plan of a call, made where it is not kept. */
@@ -227,16 +229,11 @@ export function planOf(pattern: AttentionPattern, shape: MaskShape, isFew = fals
   return plans.get(fits, make).plan;
 }
 
-/** Whether what a pattern says of a pair is the same in a call of greater lengths. */
-function isSameInLonger(
-  pattern: AttentionPattern,
-  { heads, queryRows, keyLength }: MaskShape,
-  offset: number,
-): boolean {
-  const queryLength = offset + queryRows;
+/** Whether a pattern says the same of a pair in a call of lengths that are greater than those of another. */
+function isSameInLonger(pattern: AttentionPattern, longer: PatternShape): boolean {
   const { prefixStable, greatestLength = Infinity } = pattern;
-  if (!prefixStable || Math.max(queryLength, keyLength) > greatestLength) return false;
-  const { query, key } = reads(pattern.resolve({ heads, queryLength, keyLength })).attributes;
+  if (!prefixStable || Math.max(longer.queryLength, longer.keyLength) > greatestLength) return false;
+  const { query, key } = reads(pattern.resolve(longer)).attributes;
   return query.size + key.size === 0;
 }
 
@@ -254,13 +251,17 @@ export function planOfFew(
   const upToTile = (length: number): number => Math.ceil(length / TILE) * TILE;
   const longer = {
     heads,
+    queryOffset: offset! - firstRow,
     queryRows: upToTile(firstRow + queryRows),
     keyLength: upToTile(keyLength),
-    queryOffset: offset! - firstRow,
   };
-  // The first tokens of all may not see nothing, and later ones may.
-  const isShared = longer.queryOffset > 0 && others.every((other) => other === offset);
-  return isShared && isSameInLonger(pattern, longer, longer.queryOffset)
+  const queryLength = longer.queryOffset + longer.queryRows;
+  const isShared =
+    // The first tokens of all may not see nothing, and later ones may.
+    longer.queryOffset > 0 &&
+    others.every((other) => other === offset) &&
+    isSameInLonger(pattern, { ...longer, queryLength });
+  return isShared
     ? { plan: planOf(pattern, longer, true), firstRow }
     : { plan: planOf(pattern, shape, true), firstRow: 0 };
 }

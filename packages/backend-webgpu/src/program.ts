@@ -22,7 +22,7 @@ export interface ProgramParts<R extends string, W extends string, U extends stri
   readonly writes: Readonly<Record<W, Element | undefined>>;
   /** Numbers of a run, by name, in WGSL as `uniforms.name`; at least one. */
   readonly uniforms: Readonly<Record<U, Scalar>>;
-  /** Functions, and `@compute … fn main(…)`. */
+  /** Functions, and `@compute … fn main(…)`; nothing that it indexes but the arrays may have their names. */
   readonly code: string;
 }
 

@@ -1,6 +1,7 @@
 /** What the active backend, which has to be `webgpu`, gives its device to do. */
 import * as tf from "@tensorflow/tfjs-core";
 import { activeBackend } from "@heddle/core";
+import type { Model } from "@heddle/models";
 
 /** What tfjs's backend is made of, as far as it is counted here. */
 interface Counted {
@@ -11,11 +12,21 @@ interface Counted {
 
 const counted = (): Counted => tf.backend() as unknown as Counted;
 
-/** Programs that `pass` records; no more than go into one submit. */
-export async function dispatchesOf(pass: () => void): Promise<number> {
+/** Programs of a forward pass without its logits; no more than go into one submit. */
+async function passDispatches(model: Model): Promise<number> {
+  const ids = [1, 2, 3];
+  // Packs the weights.
+  model.forward({ ids }).dispose();
   await activeBackend()!.finish();
-  pass();
+  model.forward({ ids }, { logits: "none" }).dispose();
+  model.dispose();
   return counted().dispatchCountInPass;
+}
+
+/** Programs that a layer takes in inference. */
+export async function layerDispatches(make: (layers: number) => Model): Promise<number> {
+  const [one, three] = [await passDispatches(make(1)), await passDispatches(make(3))];
+  return (three - one) / 2;
 }
 
 /** Submits, and how many bytes are read back at a time. */

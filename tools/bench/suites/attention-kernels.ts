@@ -7,7 +7,8 @@ import type { BenchCase } from "../suite.ts";
 import { casesOf, HEAD } from "./kernel-case.ts";
 import type { Draw, KernelSizes } from "./kernel-case.ts";
 
-type Qkv = Record<"q" | "k" | "v", Tensor>;
+/** Inputs of attention. */
+export type Qkv = Record<"q" | "k" | "v", Tensor>;
 
 /** softmax(q k^T / 8) v of one batch row: of all pairs, or of those with no key behind its query. */
 export function composedAttention({ q, k, v }: Qkv, { isCausal }: { isCausal: boolean }): Tensor {

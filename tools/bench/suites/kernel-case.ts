@@ -22,25 +22,28 @@ export const HEAD = 64;
 /** Draws an input of a case. */
 export type Draw = (part: string, ...shape: number[]) => Tensor;
 
-/** Milliseconds of passes that are timed together, how many those are at most, and the run that tells. */
-const [LONG, MOST_PASSES, TELLING] = [8, 16, 2];
+/** Milliseconds of passes that are timed together, how many those are at most, and after how many runs they are known. */
+const [LONG, MOST_PASSES, TELLING] = [24, 32, 3];
 
 /**
  * Makes the contenders of a case, the first of which is ours. A run is over when the device has done it; where one of
  * ours takes a moment, all do some one after the other, as layers follow each other: waking a device costs as much.
  */
-export function contenders(sets: number): (pass: (set: number) => void) => Contender["run"] {
+export function contenders(
+  sets: number,
+  mostPasses = MOST_PASSES,
+): (pass: (set: number) => void) => Contender["run"] {
   let passes = 1;
   let made = 0;
   return (pass) => {
     const isOurs = made++ === 0;
-    let runs = 0;
+    let [runs, least] = [0, Infinity];
     return async (first) => {
       const start = performance.now();
       for (let set = first; set < first + passes; set++) pass(set % sets);
       await activeBackend()!.finish();
       const time = (performance.now() - start) / passes;
-      if (isOurs && ++runs === TELLING) passes = Math.min(MOST_PASSES, Math.max(1, Math.round(LONG / time)));
+      if (isOurs && ++runs === TELLING) passes = Math.min(mostPasses, Math.max(1, Math.round(LONG / least)));
       return time;
     };
   };
