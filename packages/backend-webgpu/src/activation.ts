@@ -1,7 +1,8 @@
 import { activationOperation, kernel } from "@heddle/core";
 import type { Activation, ActivationCall, Kernel } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
+import { EACH, eachGroups, eachIndex, program, programs } from "./program.ts";
+import { output, run } from "./run.ts";
 
 /** WGSL has no erf: Abramowitz and Stegun 7.1.26, off by 1.5e-7 at most. */
 const erf = `

@@ -2,7 +2,8 @@ import { adamwOperation, kernel } from "@heddle/core";
 import type { AdamWCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
+import { EACH, eachGroups, eachIndex, program, programs } from "./program.ts";
+import { output, run } from "./run.ts";
 
 /** Which of the three are written over; the old ones of the others lie apart. */
 interface Variant {

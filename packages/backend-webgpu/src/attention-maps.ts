@@ -22,7 +22,8 @@ import {
   VECTORS,
 } from "./attention-wgsl.ts";
 import { headAt } from "./heads-in-place.ts";
-import { flatGroup, flatGroups, output, program, programs, run } from "./program.ts";
+import { flatGroup, flatGroups, program, programs } from "./program.ts";
+import { output, run } from "./run.ts";
 
 /** Lanes of a group: few, since short rows are the rule. */
 const LANES = 64;

@@ -1,8 +1,9 @@
 /** Masks of the tiles in which a pattern allows some pairs: a word for each query, a bit for each key. */
 import { compileBoolean, emitMaskWgsl, tableWords } from "@heddle/attention";
 import type { BooleanNode, EmittedWgsl, MaskShape, PatternRow, StridedRange } from "@heddle/attention";
-import { eachGroups, eachIndex, program, programs, run } from "./program.ts";
-import type { Values } from "./program.ts";
+import { eachGroups, eachIndex, program, programs } from "./program.ts";
+import { run } from "./run.ts";
+import type { Values } from "./run.ts";
 
 /** Greatest numbers of queries and of keys of a tile. */
 export const TILE = 32;

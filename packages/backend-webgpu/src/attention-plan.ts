@@ -31,7 +31,7 @@ import { maskWords, placeMasks, TILE } from "./attention-masks.ts";
 import type { MaskedTiles } from "./attention-masks.ts";
 import { engine } from "./engine.ts";
 import type { Engine } from "./engine.ts";
-import type { Values } from "./program.ts";
+import type { Values } from "./run.ts";
 
 /** So few queries, as in decoding, have a group each; more share the keys that a group reads. */
 export const FEW = 3;

@@ -27,7 +27,8 @@ import {
 import type { CallUniform } from "./attention-wgsl.ts";
 import { areVectors, headAt, placeTypes, placeUniforms } from "./heads-in-place.ts";
 import type { PlaceUniform } from "./heads-in-place.ts";
-import { eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
+import { eachGroups, eachIndex, program, programs } from "./program.ts";
+import { output, run } from "./run.ts";
 import { dropoutUniforms, dropoutValues } from "./random.ts";
 
 /** What differs in code. */

@@ -9,7 +9,7 @@ import type { CallUniform } from "./attention-wgsl.ts";
 import { boundPlaceOf } from "./attention-shares.ts";
 import { areVectors, placeUniforms } from "./heads-in-place.ts";
 import type { Place } from "./heads-in-place.ts";
-import type { Values } from "./program.ts";
+import type { Values } from "./run.ts";
 
 /** The widest head: a lane keeps an eighth of 4 of its rows, and a query is held in a group's memory. */
 const GREATEST_WIDTH = 256;

@@ -18,7 +18,8 @@ import { sideBySide } from "./heads.ts";
 import { filled } from "./fill.ts";
 import { areVectors, placeApart, placeUniforms } from "./heads-in-place.ts";
 import type { Place } from "./heads-in-place.ts";
-import { EACH, eachGroups, eachIndex, output, program, run } from "./program.ts";
+import { EACH, eachGroups, eachIndex, program } from "./program.ts";
+import { output, run } from "./run.ts";
 import { dropoutValues } from "./random.ts";
 import { sumAlong } from "./sums.ts";
 

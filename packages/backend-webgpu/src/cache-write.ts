@@ -2,7 +2,8 @@ import { cacheWriteKernel } from "@heddle/attention";
 import type { CacheWriteCall } from "@heddle/attention";
 import type { Kernel } from "@heddle/core";
 import { areVectors, placeOf } from "./heads-in-place.ts";
-import { eachGroups, eachIndex, program, programs, run } from "./program.ts";
+import { eachGroups, eachIndex, program, programs } from "./program.ts";
+import { run } from "./run.ts";
 
 const cacheWriteProgram = programs((type: "f32" | "vec4f") =>
   program({

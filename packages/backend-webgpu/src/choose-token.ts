@@ -1,7 +1,8 @@
 import { chooseTokenOperation, kernel } from "@heddle/core";
 import type { ChooseTokenCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
-import { flatGroups, output, program, programs, run } from "./program.ts";
+import { flatGroups, program, programs } from "./program.ts";
+import { output, run } from "./run.ts";
 
 /** Lanes of a row's group, and values of eight bits. */
 const LANES = 256;

@@ -2,17 +2,8 @@ import { crossEntropyOperation, crossEntropyWeight, kernel } from "@heddle/core"
 import type { CrossEntropyCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import {
-  EACH,
-  eachGroups,
-  eachIndex,
-  flatGroup,
-  flatGroups,
-  output,
-  program,
-  programs,
-  run,
-} from "./program.ts";
+import { EACH, eachGroups, eachIndex, flatGroup, flatGroups, program, programs } from "./program.ts";
+import { output, run } from "./run.ts";
 import { rowSums } from "./sums.ts";
 
 /** A label that no class has, for rows that do not count. */

@@ -1,7 +1,8 @@
 import { dropoutOperation, kernel } from "@heddle/core";
 import type { DropoutCall, Kernel } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
+import { EACH, eachGroups, eachIndex, program, programs } from "./program.ts";
+import { output, run } from "./run.ts";
 import { dropoutKey, dropoutUniforms, dropoutValues, dropoutWgsl } from "./random.ts";
 
 interface DropoutVariant {

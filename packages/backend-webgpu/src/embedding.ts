@@ -3,7 +3,8 @@ import type { EmbeddingCall, Kernel, PackedMatrix, StorageKind } from "@heddle/c
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { filled } from "./fill.ts";
 import { storageOf, storedElement, storedWgsl, unsupportedForm, valuesOf } from "./matrix-forms.ts";
-import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
+import { EACH, eachGroups, eachIndex, program, programs } from "./program.ts";
+import { output, run } from "./run.ts";
 
 type Value = "f32" | "vec4f";
 

@@ -4,8 +4,8 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { output } from "./program.ts";
-import type { Values } from "./program.ts";
+import { output } from "./run.ts";
+import type { Values } from "./run.ts";
 
 /** Where in rows [B, L, W] the heads [B, H, L, D] lie: side by side from `begin` on. */
 export interface Heads {

@@ -8,8 +8,9 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { headsInPlace, rowsInPlace } from "./heads-in-place.ts";
 import type { Heads } from "./heads-in-place.ts";
 import { byLine } from "./parts.ts";
-import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
-import type { Values } from "./program.ts";
+import { EACH, eachGroups, eachIndex, program, programs } from "./program.ts";
+import { output, run } from "./run.ts";
+import type { Values } from "./run.ts";
 
 /** The result's value i, where it lies among the other's. */
 const codes = {

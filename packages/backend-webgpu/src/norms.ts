@@ -2,17 +2,8 @@ import { kernel, layerNormOperation, rmsNormOperation, rowsOf, sharedGradient } 
 import type { GradientContext, Kernel, KernelResult, LayerNormCall, RmsNormCall } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { byLine } from "./parts.ts";
-import {
-  EACH,
-  eachGroups,
-  eachIndex,
-  flatGroup,
-  flatGroups,
-  output,
-  program,
-  programs,
-  run,
-} from "./program.ts";
+import { EACH, eachGroups, eachIndex, flatGroup, flatGroups, program, programs } from "./program.ts";
+import { output, run } from "./run.ts";
 import { columnSums, rowBlocks } from "./sums.ts";
 
 /** What the norms' calls have in common. */

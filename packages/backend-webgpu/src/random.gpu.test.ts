@@ -1,7 +1,8 @@
 import { useBackend } from "@heddle/conformance";
 import { randomStream } from "@heddle/core";
 import { describe, expect, it } from "vitest";
-import { output, program, run } from "./program.ts";
+import { program } from "./program.ts";
+import { output, run } from "./run.ts";
 import { dropoutKey, dropoutUniforms, dropoutValues, dropoutWgsl, randomWgsl } from "./random.ts";
 
 const COUNT = 128;

@@ -2,7 +2,8 @@ import { kernel, repetitionOf, residualOperation } from "@heddle/core";
 import type { Kernel, ResidualCall } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
+import { EACH, eachGroups, eachIndex, program, programs } from "./program.ts";
+import { output, run } from "./run.ts";
 import { rowSums } from "./sums.ts";
 
 interface CombineVariant {

@@ -5,8 +5,9 @@ import { engine } from "./engine.ts";
 import type { Engine } from "./engine.ts";
 import { areVectors, headAt, placeOf, placeTypes, placeUniforms } from "./heads-in-place.ts";
 import { byLine } from "./parts.ts";
-import { EACH, eachGroups, eachIndex, output, program, programs, run } from "./program.ts";
-import type { Values } from "./program.ts";
+import { EACH, eachGroups, eachIndex, program, programs } from "./program.ts";
+import { output, run } from "./run.ts";
+import type { Values } from "./run.ts";
 
 /** Cosines and sines on the device, no tensor of the user's. */
 interface AngleTable {

@@ -5,7 +5,8 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { merge, split } from "./heads.ts";
 import type { Heads } from "./heads-in-place.ts";
 import { byLine } from "./parts.ts";
-import { flatGroup, flatGroups, output, program, run } from "./program.ts";
+import { flatGroup, flatGroups, program } from "./program.ts";
+import { output, run } from "./run.ts";
 
 /** Lanes of a group that lie beside and below each other; each turns a square of 4 values by 4. */
 const SIDE = 8;

@@ -1,7 +1,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { byLine } from "./parts.ts";
-import { EACH, eachGroups, eachIndex, output, program, run } from "./program.ts";
+import { EACH, eachGroups, eachIndex, program } from "./program.ts";
+import { output, run } from "./run.ts";
 
 /** Rows that are summed in one pass; of more, this many blocks at most are summed first. */
 const ROWS = 64;

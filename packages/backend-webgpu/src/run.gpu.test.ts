@@ -2,7 +2,8 @@ import { useBackend } from "@heddle/conformance";
 import { activeBackend } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
-import { flatGroup, flatGroups, output, program, programs, run } from "./program.ts";
+import { flatGroup, flatGroups, program, programs } from "./program.ts";
+import { output, run } from "./run.ts";
 import { columnSums, rowSums } from "./sums.ts";
 
 const numbered = program({
