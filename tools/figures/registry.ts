@@ -59,6 +59,7 @@ export const issues: Readonly<Record<string, Readonly<Record<string, LazyMeasure
   },
   webgpu: {
     conformance: () => import("./webgpu/conformance.ts"),
+    chromium: () => import("./webgpu/chromium.ts"),
     "same-losses": () => import("./webgpu/same-losses.ts"),
     counts: () => import("./webgpu/counts.ts"),
     kernels: () => import("./webgpu/kernels.ts"),
