@@ -105,6 +105,8 @@ export default defineConfig({
             "packages/backend-wasm/src/{pool,wasm,wide}.test.ts",
             // Long, and of what no engine decides: where tensors lie, how work is shared out, numbers below 2^-126.
             "packages/backend-wasm/src/{denormals,heap,machine,units}.test.ts",
+            // A fifth of all, of programs that differ in how they see arrays beyond a limit, which is pretended.
+            "packages/backend-webgpu/src/limit.gpu.test.ts",
             // Of these goldens.gpu-full.test.ts has all.
             "packages/models/src/goldens.gpu.test.ts",
           ],

@@ -25,28 +25,29 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 
 /** Their programs take half a second each to compile. */
-const attentionRuns = new Set(
-  [
-    "strided, many tiles",
-    "a capacity beyond the keys",
-    "grouped queries, odd widths",
-    "dropout, keys in steps",
-    "a bias by head and distance",
-    "one query of a long cache",
-    "the widest heads, grouped",
-  ].map((name) => `attention: ${name}`),
-);
+const attentionCases = new Set([
+  "strided, many tiles",
+  "a capacity beyond the keys",
+  "grouped queries, odd widths",
+  "dropout, keys in steps",
+  "a bias by head and distance",
+  "one query of a long cache",
+]);
 
-/** Without operations that have no kernel on webgpu, and what is no operation. */
+/** Without what is no operation. */
 const operations = [...new Set(kernelRuns.map(({ operation }) => operation))].filter(
-  (operation) => operation !== "attentionMaps" && operation !== "packing",
+  (operation) => operation !== "packing",
 );
 
-function runsOf(operation: string): readonly KernelRun[] {
+/** Calls of an operation that are tested together. */
+function runsOf(operation: string): readonly (readonly [name: string, runs: readonly KernelRun[]])[] {
   const all = kernelRuns.filter((run) => run.operation === operation);
-  if (operation === "attention") return all.filter(({ name }) => attentionRuns.has(name));
+  if (operation.startsWith("attention"))
+    return all
+      .filter(({ name }) => attentionCases.has(name.replace(/^attention: |^.* of /, "")))
+      .map((run) => [run.name, [run]]);
   // They are many; all tiles and layouts are among these.
-  return operation === "linear" ? all.filter((_, i) => i % 5 === 0) : all;
+  return [[operation, operation === "linear" ? all.filter((_, i) => i % 5 === 0) : all]];
 }
 
 async function valuesOf(tensors: readonly Tensor[]): Promise<readonly ArrayLike<number>[]> {
@@ -101,9 +102,9 @@ describe("tensors beyond the binding limit", () => {
   useBackend("webgpu");
 
   // The buffers of most devices are at most twice as large as what they bind.
-  it.each(operations)("are split: %s", async (operation) => {
+  it.each(operations.flatMap(runsOf))("are split: %s", async (_, runs) => {
     let count = 0;
-    for (const run of runsOf(operation)) if (await isSameInParts(run)) count++;
+    for (const run of runs) if (await isSameInParts(run)) count++;
     expect(count).toBeGreaterThan(0);
   });
 
@@ -121,18 +122,19 @@ describe("tensors beyond the binding limit", () => {
 
   it.each([
     // Of q, k and v a batch row takes 98304 bytes, as nearly does a head among the others; apart, 8192 are enough.
-    ["a batch row at a time", 100_096],
-    ["some heads at a time, apart", 30_208],
-  ])("are split between heads that lie in rows: %s", async (_, limit) => {
+    ["a batch row at a time", 2, 4, 100_096],
+    ["some heads at a time, apart", 2, 4, 30_208],
+    ["a head of those that share their keys at a time", 1, 2, 12_288],
+  ])("are split between heads that lie in rows: %s", async (_, batch, keyHeads, limit) => {
     const [heads, headWidth, pattern] = [4, 32, causal()];
-    const fused = drawn("fused", [2, 64, 3 * heads * headWidth]);
-    const dy = drawn("dy", [2, 64, heads * headWidth]);
+    const fused = drawn("fused", [batch, 64, (heads + 2 * keyHeads) * headWidth]);
+    const dy = drawn("dy", [batch, 64, heads * headWidth]);
     const results = (): Tensor[] => {
       const { value, gradients } = differentiate(
         () => {
-          const [q, k, v] = [0, 1, 2].map((part) =>
-            splitHeads({ x: fused, heads, headWidth, begin: part * heads * headWidth }),
-          ) as [Tensor, Tensor, Tensor];
+          const part = (before: number, own: number): Tensor =>
+            splitHeads({ x: fused, heads: own, headWidth, begin: before * headWidth });
+          const [q, k, v] = [part(0, heads), part(heads, keyHeads), part(heads + keyHeads, keyHeads)];
           return mergeHeads(attention({ q, k, v, pattern }));
         },
         [fused],

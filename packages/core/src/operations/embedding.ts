@@ -4,7 +4,7 @@ import { reject } from "../errors.ts";
 import { defineOperation, run } from "../operation.ts";
 import type { Operation } from "../operation.ts";
 import type { PackedMatrix } from "../packing.ts";
-import { checkMatrix, plainOf } from "./tensors.ts";
+import { checkMatrix, plainOf } from "./matrix.ts";
 
 /** A call of `embedding`. */
 export interface EmbeddingCall {

@@ -6,7 +6,8 @@ import type { Operation } from "../operation.ts";
 import type { MatrixLayout, PackedMatrix } from "../packing.ts";
 import { activationGradient, activations, applyActivation } from "./activation.ts";
 import type { Activation } from "./activation.ts";
-import { checkFloats, checkFloatsOf, checkMatrix, plainOf, rowsOf, sumRows } from "./tensors.ts";
+import { checkMatrix, plainOf } from "./matrix.ts";
+import { checkFloats, checkFloatsOf, rowsOf, sumRows } from "./tensors.ts";
 
 /** A call of `linear`. Shapes: N input width, M output width. */
 export interface LinearCall {

@@ -1,5 +1,17 @@
+import type { Tensor } from "@tensorflow/tfjs-core";
 import { RecentlyUsed } from "../recently-used.ts";
-import type { RotaryCall } from "./rotary.ts";
+
+/** What turns by which angles. Shapes: B batch, H heads, L length, D head width. */
+export interface RotaryAngles {
+  /** [B, H, L, D] */
+  readonly x: Tensor;
+  /** Position of each of the L tokens, or of each token of each row (B x L). */
+  readonly positions: Int32Array;
+  /** Wavelengths grow from 2 pi to about 2 pi times this. @default 10000 */
+  readonly base?: number;
+  /** How many of the D values are turned, the first ones; even. @default D */
+  readonly width?: number;
+}
 
 interface AngleTable {
   readonly positions: Int32Array;
@@ -29,7 +41,12 @@ function makeTable(positions: Int32Array, base: number, width: number): AngleTab
  * Cosines and sines of a call's angles, [tokens, 2, width / 2]: the same array for the same angles as long as they are
  * asked for, and not to be written to.
  */
-export function rotaryAngles({ x, positions, base = 10_000, width = x.shape[3]! }: RotaryCall): Float32Array {
+export function rotaryAngles({
+  x,
+  positions,
+  base = 10_000,
+  width = x.shape[3]!,
+}: RotaryAngles): Float32Array {
   const fits = (table: AngleTable): boolean =>
     table.base === base &&
     table.width === width &&

@@ -4,20 +4,13 @@ import { checkInteger, checkNumber, checkOneOf, reject } from "../errors.ts";
 import { defineOperation, run } from "../operation.ts";
 import type { Operation } from "../operation.ts";
 import { rotaryAngles } from "./rotary-angles.ts";
+import type { RotaryAngles } from "./rotary-angles.ts";
 import { checkFloatsOf, checkIntegers } from "./tensors.ts";
 
-/** A call of `rotary`. Shapes: B batch, H heads, L length, D head width. */
-export interface RotaryCall {
-  /** [B, H, L, D] */
-  readonly x: Tensor;
-  /** Position of each of the L tokens, or of each token of each row (B x L). */
-  readonly positions: Int32Array;
+/** A call of `rotary`. */
+export interface RotaryCall extends RotaryAngles {
   /** Pairs turned together: i with i + D/2 (`half`, Llama) or 2i with 2i + 1 (`interleaved`, RoFormer). @default "half" */
   readonly pairs?: "half" | "interleaved";
-  /** Wavelengths grow from 2 pi to about 2 pi times this. @default 10000 */
-  readonly base?: number;
-  /** How many of the D values are turned, the first ones; even. @default D */
-  readonly width?: number;
 }
 
 function turn(call: RotaryCall, x: Tensor, sign: 1 | -1): Tensor {

@@ -2,8 +2,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { HeddleError, checkShape, reject } from "../errors.ts";
-import type { PackedMatrix } from "../packing.ts";
-import { isDifferentiating } from "../tape.ts";
 
 /** Checks that a value is a live float32 tensor of at least `minRank` dimensions. */
 export function checkFloats(where: string, tensor: Tensor, minRank = 0): void {
@@ -18,28 +16,6 @@ export function checkFloatsOf(where: string, tensor: Tensor, shape: readonly (nu
   checkFloats(where, tensor);
   checkShape(where, tensor.shape, shape);
 }
-
-/** Checks that a value is a matrix of such a shape, plain or in a backend's form, which has no gradient. */
-export function checkMatrix(
-  where: string,
-  matrix: Tensor | PackedMatrix,
-  shape: readonly (number | null)[],
-): void {
-  if (!(matrix as PackedMatrix | undefined)?.packing) {
-    checkFloatsOf(where, matrix as Tensor, shape);
-    return;
-  }
-  if (isDifferentiating())
-    throw new HeddleError(
-      "invalid-state",
-      `${where} must be plain while differentiating, since no gradient flows through a packed one`,
-    );
-  checkShape(where, matrix.shape, shape);
-}
-
-/** The plain values of a matrix; a new tensor where it is in a backend's form. */
-export const plainOf = (matrix: Tensor | PackedMatrix): Tensor =>
-  "kind" in matrix ? matrix.packing.unpack(matrix) : matrix;
 
 /** Checks that a value is an Int32Array: a plain array may hold fractions, which a device cuts without a word. */
 export function checkIntegers(where: string, values: Int32Array): void {
