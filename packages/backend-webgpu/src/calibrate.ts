@@ -64,10 +64,12 @@ export async function measureTiles(
     const candidates: Tile[] = [];
     for (const tile of tilesWithin(device.limits as unknown as TileLimits))
       if (await works(tile)) candidates.push(tile);
+    const [first] = candidates;
+    if (!first) return [];
     // The largest product that the device does in a moment.
     let side = sides[0]!;
     for (const larger of sides.slice(1)) {
-      if ((await time(candidates[0]!, { rows: side, columns: side }, 1)) > LONG / 4) break;
+      if ((await time(first, { rows: side, columns: side }, 1)) > LONG / 4) break;
       side = larger;
     }
     const many = { rows: side, columns: side };
