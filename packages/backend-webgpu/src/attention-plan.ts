@@ -191,7 +191,12 @@ function planAttention(pattern: AttentionPattern, shape: MaskShape, isFew: boole
       masksAt,
     );
   const data = { dataId: own.write(values, [size], "int32"), size };
-  makeMasks(data, masksAt);
+  try {
+    makeMasks(data, masksAt);
+  } catch (error) {
+    own.disposeData(data.dataId);
+    throw error;
+  }
   return {
     words: data,
     masks: masksAt,

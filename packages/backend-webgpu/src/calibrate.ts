@@ -55,7 +55,7 @@ export async function measureTiles(
     device.pushErrorScope("validation");
     device.pushErrorScope("internal");
     const run = time(tile, tile, 1);
-    const errors = [await device.popErrorScope(), await device.popErrorScope()];
+    const errors = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
     await run;
     return errors.every((error) => error === null);
   }

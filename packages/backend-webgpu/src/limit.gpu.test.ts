@@ -10,6 +10,7 @@ import {
 import type { KernelRun } from "@heddle/conformance";
 import {
   activation,
+  createWeights,
   crossEntropy,
   differentiate,
   dropout,
@@ -145,6 +146,31 @@ describe("tensors beyond the binding limit", () => {
     const expected = await valuesOf(results());
     expectSame(await valuesOf(withBindingLimit(limit, results)), expected);
     tf.dispose([fused, dy]);
+  });
+
+  it("are split where windows of later groups are longer than those of the first", async () => {
+    const [x, weight] = [drawn("x", [3, 2047]), drawn("weight", [2047])];
+    const results = (): Tensor[] => [layerNorm({ x, weight, bias: weight })];
+    const expected = await valuesOf(results());
+    expectSame(await valuesOf(withBindingLimit(8192, results)), expected);
+    tf.dispose([x, weight]);
+  });
+
+  it("are split where weights of one input are joined, and where they are read apart again", async () => {
+    const weights = createWeights({ seed: 1 });
+    const layers = weights.linears(["q", "k", "v"], { in: 32, out: [64, 64, 64] });
+    const x = drawn("x", [2, 32]);
+    const plain = async (): Promise<readonly ArrayLike<number>[]> =>
+      Promise.all([...weights.all.values()].map((parameter) => parameter.tensor().data()));
+    const before = await plain();
+    const expected = await valuesOf([tf.tidy(() => layers(x)[0]!.x)]);
+    await plain();
+    const found = withBindingLimit(8192, () => tf.tidy(() => layers(x)[0]!.x));
+    expectSame(await valuesOf([found]), expected);
+    withBindingLimit(8192, () => void weights.all.get("q.weight")!.tensor());
+    expectSame(await plain(), before);
+    x.dispose();
+    weights.dispose();
   });
 
   it("are split where the gradients of what is used twice are added up", async () => {

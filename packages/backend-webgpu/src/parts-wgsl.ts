@@ -40,13 +40,13 @@ function makeCut(
     return Array.from({ length: how.segments }, (_, i) => ({ ...array, name: segment(array.name, i) }));
   };
   const windows = Object.keys(cuts).filter((array) => cuts[array] === "window");
-  const numbers = windows.length > 0 ? [...GROUP_SHIFT, ...windows.map(beforeWindow)] : [];
+  const numbers = [...GROUP_SHIFT, ...windows.map(beforeWindow)];
   const functions = arrays.map((array) => segmentsWgsl(array, cuts[array.name]));
   return {
     name: `${name}.parts`,
     arrays: arrays.flatMap(given),
     uniforms: [...uniforms, ...numbers.map((number) => [number, "u32"] as const)],
-    code: [...functions, cutAccesses(windows.length > 0 ? shiftGroups(code) : code, cuts)].join(""),
+    code: [...functions, cutAccesses(shiftGroups(code), cuts)].join(""),
   };
 }
 
@@ -71,13 +71,15 @@ ${each((place) => `return ${place};`)}
 }${isWritten ? set : ""}`;
 }
 
+const WORKGROUP = "@builtin(workgroup_id) group:";
+
 /** `group` of `main`, counted from the part's first. */
 function shiftGroups(code: string): string {
+  // Some programs have one group, and do not ask which.
+  if (!code.includes(WORKGROUP)) return code;
   const main = code.indexOf("fn main(");
   const body = code.indexOf("{", closing(code, code.indexOf("(", main)));
-  const head = code
-    .slice(main, body + 1)
-    .replace("@builtin(workgroup_id) group:", "@builtin(workgroup_id) own_group:");
+  const head = code.slice(main, body + 1).replace(WORKGROUP, WORKGROUP.replace("group:", "own_group:"));
   const first = GROUP_SHIFT.map((name) => `uniforms.${name}`).join(", ");
   const shift = `\n  let group = own_group + vec3u(${first});`;
   return `${code.slice(0, main)}${head}${shift}${code.slice(body + 1)}`;

@@ -85,6 +85,40 @@ describe("parts of a run", () => {
     ]);
   });
 
+  it("have no more flat groups than fit along one dimension", () => {
+    const many = { ...limits, maxStorageBufferBindingSize: 4 * 150_000 };
+    const whole = { sizes: [200_000, 200_000], groups: { count: 200_000 }, shares: { x: 1, y: 1 } };
+    const counts = partsOf(copy, whole, many).map(({ groups }) => (groups as { count: number }).count);
+    expect(counts).toEqual([50_000, 50_000, 50_000, 50_000]);
+  });
+
+  it("are segments of what some group sees too much of, beside windows of the other arrays", () => {
+    const whole = { sizes: [1000, 256], groups: { count: 4 }, shares: { x: 250, y: 64 } };
+    expect(seen(partsOf(copy, whole, limits))).toEqual([
+      [
+        [
+          [0, 0, 256],
+          [0, 256, 256],
+          [0, 512, 256],
+          [0, 768, 232],
+          [1, 0, 256],
+        ],
+        { count: 4 },
+        { group_x: 0, group_y: 0, group_z: 0 },
+      ],
+    ]);
+    const parts = partsOf(copy, { ...whole, sizes: [1000, 512], shares: { x: 250, y: 128 } }, limits);
+    expect(parts.map(({ bindings }) => bindings.at(-1))).toEqual([
+      { array: 1, from: 0, count: 256 },
+      { array: 1, from: 256, count: 256 },
+    ]);
+    expect(parts.map(({ uniforms }) => uniforms)).toEqual([
+      { group_x: 0, group_y: 0, group_z: 0, y_before: 0 },
+      { group_x: 2, group_y: 0, group_z: 0, y_before: 256 },
+    ]);
+    expect(parts[1]!.program.arrays).toHaveLength(5);
+  });
+
   it("are segments of what every group sees", () => {
     const parts = partsOf(copy, { sizes: [600, 600], groups: { count: 3 }, shares: { y: 256 } }, limits);
     expect(

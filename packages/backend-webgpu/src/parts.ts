@@ -6,6 +6,7 @@
 import { reject } from "@heddle/core";
 import { beforeWindow, cutProgram, GROUP_SHIFT, valuesOf } from "./parts-wgsl.ts";
 import type { Cut } from "./parts-wgsl.ts";
+import { MOST_GROUPS } from "./program.ts";
 import type { Groups, Program } from "./program.ts";
 
 type Triple = readonly [x: number, y: number, z: number];
@@ -81,15 +82,28 @@ export function partsOf(
   };
   const isFlat = "count" in groups;
   const [x, y = 1, z = 1] = isFlat ? [groups.count] : groups;
+  const all: GroupBox = { first: [0, 0, 0], end: [x, y, z] };
   const one: GroupBox = { first: [0, 0, 0], end: [1, 1, 1] };
-  const shared = whole.flatMap(({ array, count }) =>
-    !fits(count) && shares[of.arrays[array]!.name] !== undefined && fits(windowOf(array, one).count)
-      ? [array]
-      : [],
+  const fitsIn = (box: GroupBox) => (array: number) => fits(windowOf(array, box).count);
+  let shared = sizes.flatMap((count, array) =>
+    !fits(count) && shares[of.arrays[array]!.name] !== undefined && fitsIn(one)(array) ? [array] : [],
   );
-  const boxes = split({ first: [0, 0, 0], end: [x, y, z] }, (box) =>
-    shared.every((array) => fits(windowOf(array, box).count)),
-  );
+  let boxes: readonly GroupBox[];
+  for (;;) {
+    const own = shared;
+    boxes =
+      own.length === 0
+        ? [all]
+        : split(
+            all,
+            (box) =>
+              // More flat groups are rounded up, and those behind the part's last have no values.
+              (!isFlat || box.end[0] - box.first[0] <= MOST_GROUPS) && own.every(fitsIn(box)),
+          );
+    // Windows begin where the device allows, and so may be longer than those of the first group.
+    shared = own.filter((array) => boxes.every((box) => fitsIn(box)(array)));
+    if (shared.length === own.length) break;
+  }
   const step = Math.floor(most / BYTES / aligned) * aligned;
   return boxes.map(({ first, end }) => {
     const uniforms = Object.fromEntries(GROUP_SHIFT.map((name, i) => [name, first[i]!]));

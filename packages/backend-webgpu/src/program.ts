@@ -69,6 +69,9 @@ export function programs<V, P>(make: (variant: V) => P): (variant: V) => P {
   };
 }
 
+/** The greatest number of groups along a dimension, whatever the device. */
+export const MOST_GROUPS = 65_535;
+
 /** Groups of which only the number counts. */
 export const flatGroups = (count: number): Groups => ({ count });
 

@@ -6,6 +6,7 @@ import { engine, onDevice } from "./engine.ts";
 import type { ComputeDevice, ComputePipeline, GpuBuffer } from "./gpu.ts";
 import { partsOf } from "./parts.ts";
 import type { Share } from "./parts.ts";
+import { MOST_GROUPS } from "./program.ts";
 import type { Groups, Program } from "./program.ts";
 
 /** A new tensor for a program to fill; until then its values are whatever was there. */
@@ -115,9 +116,6 @@ export function run<B extends string, U extends string>(
       groups: part.groups,
     });
 }
-
-/** The greatest number of groups along a dimension, whatever the device. */
-const MOST_GROUPS = 65_535;
 
 /** Buffers and numbers of one dispatch. */
 interface Dispatch {

@@ -1,11 +1,13 @@
 /**
- * What training leaves to tfjs, whose programs bind tensors whole: its engine adds up the gradients of what is used
- * twice, and gradients are clipped by their squares' sums. Of tensors beyond the binding limit our own programs do it.
+ * What is left to tfjs, whose programs bind tensors whole: its engine adds up the gradients of what is used twice,
+ * gradients are clipped by their squares' sums, and weights of one input are joined. Of tensors beyond the binding limit
+ * our own programs do it.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { NamedAttrMap, Tensor } from "@tensorflow/tfjs-core";
 import { engine } from "./engine.ts";
 import { canBind } from "./parts.ts";
+import { joined } from "./join.ts";
 import { combine } from "./residual.ts";
 import { sumAlong } from "./sums.ts";
 
@@ -16,7 +18,29 @@ function elementwise(sign: "+" | "*", { a, b }: Inputs): Tensor | undefined {
   const [x, y] = a!.size >= b!.size ? [a!, b!] : [b!, a!];
   if (x.dtype !== "float32" || y.dtype !== "float32") return undefined;
   if (String(x.shape) === String(y.shape)) return combine(sign, x, y);
-  return y.size === 1 ? combine(sign, x, y, { repeats: x.size, inner: 1 }) : undefined;
+  if (y.size !== 1) return undefined;
+  const result = combine(sign, x, y, { repeats: x.size, inner: 1 });
+  const shape = tf.backend_util.assertAndGetBroadcastShape(x.shape, y.shape);
+  if (shape.length === x.shape.length) return result;
+  const shaped = tf.reshape(result, shape);
+  result.dispose();
+  return shaped;
+}
+
+/** One behind the other. */
+function concat(inputs: Inputs, { axis }: NamedAttrMap): Tensor | undefined {
+  const tensors = Object.values(inputs);
+  const [{ shape }] = tensors as [Tensor];
+  const along = tf.util.parseAxisParam(axis as number, shape)[0]!;
+  if (tf.util.sizeFromShape(shape.slice(0, along)) !== 1) return undefined;
+  if (tensors.some(({ dtype }) => dtype !== "float32")) return undefined;
+  return joined(
+    tensors,
+    tf.backend_util.computeOutShape(
+      tensors.map((one) => one.shape),
+      along,
+    ),
+  );
 }
 
 function sum({ x }: Inputs, { axis, keepDims }: NamedAttrMap): Tensor | undefined {
@@ -33,6 +57,7 @@ function sum({ x }: Inputs, { axis, keepDims }: NamedAttrMap): Tensor | undefine
 /** By the names of tfjs's kernels; `undefined` is left to these. */
 const own: Readonly<Record<string, (inputs: Inputs, attributes: NamedAttrMap) => Tensor | undefined>> = {
   Add: (inputs) => elementwise("+", inputs),
+  Concat: concat,
   Multiply: (inputs) => elementwise("*", inputs),
   Sum: sum,
 };
@@ -51,9 +76,11 @@ export function runTfjsInParts(): void {
       kernelFunc(given) {
         const inputs = given.inputs as Inputs;
         const { limits } = engine().device;
-        const isWhole = Object.values(inputs).every(({ shape }) =>
-          canBind(tf.util.sizeFromShape(shape), limits),
+        const values = Object.values(inputs).reduce(
+          (sum, { shape }) => sum + tf.util.sizeFromShape(shape),
+          0,
         );
+        const isWhole = canBind(values, limits);
         return (isWhole ? undefined : inParts(inputs, given.attrs ?? {})) ?? plain.kernelFunc(given);
       },
     });

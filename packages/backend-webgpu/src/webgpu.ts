@@ -93,8 +93,9 @@ async function start(options: WebGpuOptions): Promise<StartedBackend> {
         throw new HeddleError("invalid-state", "webgpu: device must be one that is not lost, got a lost one");
     }
     const engine = await createEngine(device, made.info, watch);
-    // In software no tile is much faster than another, and measuring takes long.
-    if (!made.info?.isFallbackAdapter) await watch.unlessLost(calibrate(engine as unknown as Engine));
+    // In software no tile is much faster than another, and measuring takes seconds; so it may be where nobody says.
+    if (made.info?.isFallbackAdapter === false)
+      await watch.unlessLost(calibrate(engine as unknown as Engine));
     return {
       engine,
       kernels: [...kernels, ...own],
@@ -130,6 +131,15 @@ export function webgpu(options: WebGpuOptions = {}): BackendStarter {
   if (powerPreference !== undefined)
     checkOneOf("webgpu: powerPreference", powerPreference, ["high-performance", "low-power"]);
   if (software !== undefined) checkOneOf("webgpu: software", software, [true, false]);
+  if (device !== undefined && (powerPreference !== undefined || software !== undefined))
+    reject(
+      "webgpu: options",
+      "have no powerPreference and no software beside device, which is chosen already",
+      {
+        powerPreference,
+        software,
+      },
+    );
   if (device !== undefined && typeof device?.queue?.onSubmittedWorkDone !== "function")
     reject("webgpu: device", "be a GPUDevice", device);
   return { name: "webgpu", start: () => start(options) };

@@ -1,6 +1,7 @@
 /** Matrices that lie packed side by side, in place of their plain values, until one of those is read. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
+import { slice } from "./operations/shape.ts";
 import type { MatrixForm, MatrixLayout, PackedMatrix } from "./packing.ts";
 import { withoutTape } from "./tape.ts";
 
@@ -39,9 +40,12 @@ export function packGroup(
   const values = tf.keep(tf.tidy(pack));
   const matrix: PackedMatrix = { kind: "packed", packing, layout, shape, values };
   const present = new Set(members);
+  const home = tf.backend();
   return {
     matrix,
     holds: (wanted, form, order) =>
+      // Of a backend that was stopped, another of its kind has nothing.
+      home === tf.backend() &&
       form === packing &&
       order === layout &&
       wanted.length === members.length &&
@@ -50,7 +54,9 @@ export function packGroup(
       const parts = withoutTape(() =>
         tf.tidy(() => {
           const all = packing.unpack(matrix);
-          return members.length === 1 ? [all] : tf.split(all, lengths, axis);
+          if (members.length === 1) return [all];
+          const begins = lengths.map((_, i) => lengths.slice(0, i).reduce((a, b) => a + b, 0));
+          return lengths.map((size, i) => slice({ x: all, axis, begin: begins[i]!, size }));
         }),
       );
       members.forEach((member, i) => (present.has(member) ? member.hold(parts[i]!) : parts[i]!.dispose()));
