@@ -15,10 +15,12 @@ const RTLD_NODELETE = 0x1000;
 
 /**
  * Zeroing large workgroup arrays takes 2 s of SwiftShader's compiler where 0.2 s do, and kernels write before they
- * read. A kernel that does not would go unseen, so HEDDLE_ZERO_WORKGROUPS=1 zeroes them as every browser does.
+ * read. A kernel that does not would go unseen, so HEDDLE_ZERO_WORKGROUPS=1 zeroes them as every browser does, and so
+ * does a driver of the system, as for a user.
  */
-function dawnOptions(): string[] {
-  return process.env["HEDDLE_ZERO_WORKGROUPS"] === "1" ? [] : ["enable-dawn-features=disable_workgroup_init"];
+function dawnOptions(isSoftware: boolean): string[] {
+  const zeroes = !isSoftware || process.env["HEDDLE_ZERO_WORKGROUPS"] === "1";
+  return zeroes ? [] : ["enable-dawn-features=disable_workgroup_init"];
 }
 
 /** Whether the Vulkan loader has a driver to load by itself. */
@@ -53,13 +55,14 @@ export async function ensureSoftwareGpu({ keepInstalled = false }: SoftwareGpuOp
   const realm = globalThis as { navigator?: { gpu?: unknown } };
   if (realm.navigator?.gpu) return;
   const given = process.env["VK_DRIVER_FILES"] || process.env["VK_ICD_FILENAMES"];
-  if (process.platform === "linux" && !given && !(keepInstalled && hasDriver())) loadSoftwareVulkan();
+  const isSoftware = process.platform === "linux" && !given && !(keepInstalled && hasDriver());
+  if (isSoftware) loadSoftwareVulkan();
   const { create, globals } = await import("webgpu");
   Object.assign(globalThis, globals);
   if (!realm.navigator)
     Object.defineProperty(globalThis, "navigator", { value: {}, configurable: true, writable: true });
   Object.defineProperty(realm.navigator, "gpu", {
-    value: create(dawnOptions()),
+    value: create(dawnOptions(isSoftware)),
     configurable: true,
     writable: true,
   });

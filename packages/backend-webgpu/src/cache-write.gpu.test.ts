@@ -1,6 +1,6 @@
 import { cacheWriteOperation, createKeyValueCache, splitHeads } from "@heddle/attention";
-import { cacheWriteCases, testKernel, useBackend } from "@heddle/conformance";
-import { explain, run } from "@heddle/core";
+import { cacheWriteCases, drawn, testKernel, useBackend } from "@heddle/conformance";
+import { activeBackend, explain, run } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { cacheWriteWebGpu } from "./cache-write.ts";
@@ -50,6 +50,18 @@ describe("cacheWrite on webgpu", () => {
       tf.dispose([x, rows, buffer, written]);
     },
   );
+
+  it.each([
+    ["alike", [2, 2, 2, 2]],
+    ["ragged", [0, 3, 1, 4]],
+  ])("is one program for all batch rows, with slots that are %s", async (_, slots) => {
+    const [buffer, rows] = [drawn("buffer", [4, 2, 5, 3]), drawn("rows", [4, 2, 1, 3])];
+    const call = { buffer, rows, slots };
+    await activeBackend()!.finish();
+    tf.tidy(() => void run(cacheWriteOperation, call));
+    expect(Reflect.get(tf.backend(), "dispatchCountInPass")).toBe(1);
+    tf.dispose([buffer, rows]);
+  });
 
   it("keeps a cache in the same memory from step to step, and a read in between is not kept", async () => {
     const cache = createKeyValueCache({ layers: 1, capacity: 3 });

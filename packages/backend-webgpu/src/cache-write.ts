@@ -1,64 +1,73 @@
 import { cacheWriteKernel } from "@heddle/attention";
 import type { CacheWriteCall } from "@heddle/attention";
 import type { Kernel } from "@heddle/core";
-import { areVectors, placeOf } from "./heads-in-place.ts";
-import { eachGroups, eachIndex, program, programs } from "./program.ts";
+import * as tf from "@tensorflow/tfjs-core";
+import { areVectors, headAt, placeOf, placeTypes, placeUniforms } from "./heads-in-place.ts";
+import { byLine } from "./parts.ts";
+import { EACH, eachGroups, eachIndex, program, programs } from "./program.ts";
 import { run } from "./run.ts";
 
-const cacheWriteProgram = programs((type: "f32" | "vec4f") =>
+interface CacheWriteVariant {
+  readonly type: "f32" | "vec4f";
+  /** Each batch row has a slot of its own; else all have one. */
+  readonly isRagged: boolean;
+}
+
+const cacheWriteProgram = programs(({ type, isRagged }: CacheWriteVariant) =>
   program({
-    name: `cacheWrite.${type}`,
-    reads: { rows: type },
+    name: `cacheWrite.${type}${isRagged ? ".ragged" : ""}`,
+    reads: { rows: type, slots: isRagged ? "u32" : undefined },
     writes: { buffer: type },
     uniforms: {
       size: "u32",
+      heads: "u32",
       length: "u32",
       width: "u32",
       capacity: "u32",
-      // Of the rows: where those of the batch row begin, and how far it is to the next head and row.
-      begin: "u32",
-      head: "u32",
-      row: "u32",
-      // Of the buffer: where the batch row's first new slot begins.
-      first: "u32",
+      slot: "u32",
+      ...placeTypes("rows"),
     },
     code: eachIndex(
       "uniforms.size",
       `  let column = i % uniforms.width;
   let row = i / uniforms.width % uniforms.length;
-  let head = i / uniforms.width / uniforms.length;
-  buffer[uniforms.first + (head * uniforms.capacity + row) * uniforms.width + column] =
-    rows[uniforms.begin + head * uniforms.head + row * uniforms.row + column];`,
+  let head = i / uniforms.width / uniforms.length % uniforms.heads;
+  let batch = i / uniforms.width / uniforms.length / uniforms.heads;
+  let slot = ${isRagged ? "slots[batch]" : "uniforms.slot"};
+  buffer[((batch * uniforms.heads + head) * uniforms.capacity + slot + row) * uniforms.width + column] =
+    rows[${headAt("rows", "batch", "head")} + row * uniforms.rowsRow + column];`,
     ),
   }),
 );
 
-/** Writes new keys and values into the cache's buffer on the device: one program a batch row. */
+/** Writes new keys and values into the cache's buffer on the device. */
 export const cacheWriteWebGpu: Kernel<CacheWriteCall> = cacheWriteKernel({
   name: "cacheWrite.f32.webgpu.inPlace",
   backend: "webgpu",
   write({ buffer, rows, slots }) {
-    const [, heads, capacity, width] = buffer.shape as [number, number, number, number];
+    const [batch, heads, capacity, width] = buffer.shape as [number, number, number, number];
     const length = rows.shape[2]!;
     const place = placeOf(rows);
-    const { values, begin, batch, head, row } = place;
     const per = areVectors(width, place) ? 4 : 1;
-    const size = (heads * length * width) / per;
-    slots.forEach((slot, b) =>
-      run(cacheWriteProgram(per === 4 ? "vec4f" : "f32"), {
-        buffers: { rows: values, buffer },
-        uniforms: {
-          size,
-          length,
-          width: width / per,
-          capacity,
-          begin: (begin + b * batch) / per,
-          head: head / per,
-          row: row / per,
-          first: ((b * heads * capacity + slot) * width) / per,
-        },
-        groups: eachGroups(size),
-      }),
-    );
+    const ofBatchRow = (heads * length * width) / per;
+    const isRagged = slots.some((slot) => slot !== slots[0]);
+    const line = ofBatchRow / EACH;
+    run(cacheWriteProgram({ type: per === 4 ? "vec4f" : "f32", isRagged }), {
+      buffers: { rows: place.values, slots: isRagged ? tf.tensor1d([...slots], "int32") : undefined, buffer },
+      uniforms: {
+        size: batch * ofBatchRow,
+        heads,
+        length,
+        width: width / per,
+        capacity,
+        slot: slots[0] ?? 0,
+        ...placeUniforms("rows", place, per),
+      },
+      groups: eachGroups(batch * ofBatchRow),
+      shares: {
+        rows: byLine(line, (row) => place.begin + row * place.batch),
+        buffer: byLine(line, (row) => row * heads * capacity * width),
+      },
+    });
   },
 });

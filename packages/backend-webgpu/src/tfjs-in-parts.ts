@@ -5,9 +5,9 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { NamedAttrMap, Tensor } from "@tensorflow/tfjs-core";
+import { concatenate } from "./concat.ts";
 import { engine } from "./engine.ts";
 import { canBind } from "./parts.ts";
-import { joined } from "./join.ts";
 import { combine } from "./residual.ts";
 import { sumAlong } from "./sums.ts";
 
@@ -27,20 +27,11 @@ function elementwise(sign: "+" | "*", { a, b }: Inputs): Tensor | undefined {
   return shaped;
 }
 
-/** One behind the other. */
+/** Tensors one after the other along a dimension. */
 function concat(inputs: Inputs, { axis }: NamedAttrMap): Tensor | undefined {
-  const tensors = Object.values(inputs);
-  const [{ shape }] = tensors as [Tensor];
-  const along = tf.util.parseAxisParam(axis as number, shape)[0]!;
-  if (tf.util.sizeFromShape(shape.slice(0, along)) !== 1) return undefined;
-  if (tensors.some(({ dtype }) => dtype !== "float32")) return undefined;
-  return joined(
-    tensors,
-    tf.backend_util.computeOutShape(
-      tensors.map((one) => one.shape),
-      along,
-    ),
-  );
+  const parts = Object.values(inputs);
+  if (parts.some(({ dtype }) => dtype !== "float32")) return undefined;
+  return concatenate({ parts, axis: tf.util.parseAxisParam(axis as number, parts[0]!.shape)[0]! });
 }
 
 function sum({ x }: Inputs, { axis, keepDims }: NamedAttrMap): Tensor | undefined {

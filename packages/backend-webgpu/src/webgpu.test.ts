@@ -1,5 +1,6 @@
 import { startBackend } from "@heddle/core";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import type { WebGpuDevice } from "./gpu.ts";
 import { webgpu } from "./webgpu.ts";
 
 afterEach(() => vi.unstubAllGlobals());
@@ -15,6 +16,44 @@ const software = {
   limits: {},
   requestDevice: () => Promise.reject(new Error("out of devices")),
 };
+
+describe("webgpu asks", () => {
+  const limits = {
+    maxBufferSize: 1,
+    maxStorageBufferBindingSize: 2,
+    maxUniformBufferBindingSize: 3,
+    maxStorageBuffersPerShaderStage: 4,
+    maxBindingsPerBindGroup: 5,
+    maxComputeWorkgroupStorageSize: 6,
+    maxComputeInvocationsPerWorkgroup: 7,
+    maxComputeWorkgroupSizeX: 8,
+    maxComputeWorkgroupSizeY: 9,
+    maxComputeWorkgroupSizeZ: 10,
+    maxComputeWorkgroupsPerDimension: 11,
+  };
+
+  it.each([
+    ["high-performance", {}],
+    ["high-performance", { powerPreference: "high-performance" }],
+    ["low-power", { powerPreference: "low-power" }],
+  ] as const)("for the %s adapter, all that it can and no more: %j", async (powerPreference, options) => {
+    const requestDevice = vi.fn(software.requestDevice);
+    const features = new Set(["subgroups", "timestamp-query", "texture-compression-bc"]);
+    const adapter = {
+      ...software,
+      limits: { ...limits, maxTextureDimension2D: 12 },
+      features,
+      requestDevice,
+    };
+    const requestAdapter = vi.fn(async () => adapter);
+    vi.stubGlobal("navigator", { gpu: { requestAdapter } });
+    await expect(startBackend(webgpu(options))).rejects.toThrow("out of devices");
+    expect(requestAdapter.mock.calls).toEqual([[{ powerPreference }]]);
+    expect(requestDevice.mock.calls).toEqual([
+      [{ requiredFeatures: ["subgroups", "timestamp-query"], requiredLimits: limits }],
+    ]);
+  });
+});
 
 describe("webgpu refuses", () => {
   it.each([
@@ -49,6 +88,10 @@ describe("webgpu refuses", () => {
     );
     // @ts-expect-error No kernel.
     expect(() => webgpu({ kernels: [{}] })).toThrow("webgpu: kernels[0] must be made by kernel(…), got {}");
+    const device = { queue: { onSubmittedWorkDone: async () => undefined } } as unknown as WebGpuDevice;
+    expect(() => webgpu({ device, software: true })).toThrow(
+      'webgpu: options must have no powerPreference and no software beside device, which is chosen already, got {"software":true}',
+    );
     // @ts-expect-error Not a device.
     expect(() => webgpu({ device: {} })).toThrow("webgpu: device must be a GPUDevice, got {}");
   });

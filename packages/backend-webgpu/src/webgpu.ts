@@ -14,6 +14,7 @@ import { attentionWebGpu } from "./attention.ts";
 import { attentionMapsWebGpu } from "./attention-maps.ts";
 import { cacheWriteWebGpu } from "./cache-write.ts";
 import { chooseTokenWebGpu } from "./choose-token.ts";
+import { concatWebGpu } from "./concat.ts";
 import { crossEntropyWebGpu } from "./cross-entropy.ts";
 import { dropoutWebGpu } from "./dropout.ts";
 import { embeddingWebGpu } from "./embedding.ts";
@@ -53,6 +54,7 @@ const own: readonly AnyKernel[] = [
   attentionWebGpu,
   cacheWriteWebGpu,
   chooseTokenWebGpu,
+  concatWebGpu,
   crossEntropyWebGpu,
   dropoutWebGpu,
   embeddingWebGpu,

@@ -1,4 +1,4 @@
-import type { SliceCall, TransposeCall } from "@heddle/core";
+import type { ConcatCall, SliceCall, TransposeCall } from "@heddle/core";
 import { drawn } from "./drawn.ts";
 import type { KernelCase } from "./test-kernel.ts";
 
@@ -37,4 +37,45 @@ const cuts: readonly (readonly [shape: readonly number[], axis: number, begin: n
 export const sliceCases: readonly KernelCase<SliceCall>[] = cuts.map(([shape, axis, begin, size]) => ({
   name: `[${shape.join(", ")}], ${size} from ${begin} of dimension ${axis}`,
   make: () => ({ x: drawn("x", shape), axis, begin, size }),
+}));
+
+const joins: readonly (readonly [shapes: readonly (readonly number[])[], axis: number])[] = [
+  [[[3]], 0],
+  [[[3], [5]], 0],
+  [
+    [
+      [4, 3],
+      [1, 3],
+      [300, 3],
+    ],
+    0,
+  ],
+  [
+    [
+      [4, 3],
+      [4, 1],
+      [4, 70],
+    ],
+    1,
+  ],
+  [
+    [
+      [2, 5, 3, 4],
+      [2, 1, 3, 4],
+    ],
+    1,
+  ],
+  [
+    [
+      [2, 0, 3],
+      [2, 2, 3],
+    ],
+    1,
+  ],
+];
+
+/** Calls of `concatOperation` for the kernels of every backend. */
+export const concatCases: readonly KernelCase<ConcatCall>[] = joins.map(([shapes, axis]) => ({
+  name: `${JSON.stringify(shapes)} along dimension ${axis}`,
+  make: () => ({ parts: shapes.map((shape, i) => drawn(`part ${i}`, shape)), axis }),
 }));
