@@ -1,7 +1,7 @@
 /** The forward pass over tiles: https://arxiv.org/abs/2205.14135. */
 import { eachPair, eachRow, LANES, SIDE, summing } from "./attention-tile-wgsl.ts";
 import type { PassCode, PassVariant } from "./attention-tile-wgsl.ts";
-import { NEVER } from "./attention-wgsl.ts";
+import { isBegun, NEVER } from "./attention-wgsl.ts";
 
 /** Online softmax, https://arxiv.org/abs/1805.02867: scores to exponentials, earlier sums to the greatest score so far. */
 function onlineSoftmax({ chunks, dropout }: PassVariant): string {
@@ -15,7 +15,7 @@ function onlineSoftmax({ chunks, dropout }: PassVariant): string {
     let shrink = exp(most - top);
     most = top;
     for (var i = 0u; i < 4; i++) {
-      s[i] = select(vec4f(), exp(s[i] - top[i]), s[i] > vec4f(0.5 * ${NEVER}));
+      s[i] = select(vec4f(), exp(s[i] - top[i]), s[i] > vec4f(${NEVER}));
       total[i] = total[i] * shrink[i] + s[i].x + s[i].y + s[i].z + s[i].w;
       for (var chunk = 0u; chunk < ${chunks}; chunk++) { sums[chunk][i] *= shrink[i]; }
     }${dropout ? eachPair("queries", "s[i][j] *= kept(query_row, key);") : ""}`;
@@ -35,10 +35,13 @@ var<workgroup> tops: array<vec4f, ${LANES}>;`,
     keepsStats
       ? `if (uniforms.resumes != 0) { ${eachRow(`let before = stats[at];
       most[i] = before.x;
-      let sum = select(0.0, 1.0 / max(before.y, 1e-30), before.y > 0.0);
+      let is_begun = ${isBegun("before.x")};
+      let sum = select(0.0, 1.0 / max(before.y, 1e-30), is_begun);
       // One lane has all of it: the lanes' parts are added up in the end.
       total[i] = select(0.0, sum, column == 0);
-      for (var chunk = 0u; chunk < ${chunks}; chunk++) { sums[chunk][i] *= sum; }`)} }`
+      for (var chunk = 0u; chunk < ${chunks}; chunk++) {
+        sums[chunk][i] = select(vec4f(), sums[chunk][i] * sum, is_begun);
+      }`)} }`
       : ""
   }`,
     tile: `${onlineSoftmax(variant)}${tile}`,
@@ -46,8 +49,7 @@ var<workgroup> tops: array<vec4f, ${LANES}>;`,
   workgroupBarrier();
   total = vec4f();
   for (var i = 0u; i < ${SIDE}; i++) { total += tops[row * ${SIDE} + i]; }
-  // Where a row sees a key, its greatest score alone gives 1.
-  let factors = select(vec4f(), 1.0 / max(total, vec4f(1.0)), total > vec4f());
+  let factors = vec4f(${[0, 1, 2, 3].map((i) => `factor_of(most[${i}], total[${i}])`).join(", ")});
   ${eachRow(`for (var chunk = 0u; chunk < ${chunks}; chunk++) { sums[chunk][i] *= factors[i]; }
     ${keepsStats ? "if (column == 0) { stats[at] = vec2f(most[i], factors[i]); }" : ""}`)}
   ${end}`,

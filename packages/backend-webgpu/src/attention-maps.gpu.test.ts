@@ -1,7 +1,7 @@
 import { and, attentionMaps, attentionMapsOperation, causal, full, slidingWindow } from "@heddle/attention";
 import type { MapSelection } from "@heddle/attention";
 import { attentionMapsCases, drawn, testKernel, useBackend, withBindingLimit } from "@heddle/conformance";
-import { explain } from "@heddle/core";
+import { explain, randomStream } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { attentionMapsWebGpu } from "./attention-maps.ts";
@@ -52,6 +52,39 @@ describe("attention maps on webgpu", () => {
     ]);
     expect([...(await noRows.data())]).toEqual([]);
     tf.dispose([maps, sums, noHeads, noRows]);
+  });
+
+  it.each([
+    ["q", NaN],
+    ["k", NaN],
+    ["q", -Infinity],
+    ["k", Infinity],
+  ])("have no number where a row sees %s of %d, and every bit of the other rows", async (name, value) => {
+    const [length, width, bad] = [70, 8, 37];
+    const rowsOf = async (given?: number): Promise<Uint32Array[]> => {
+      const maps = tf.tidy(() => {
+        // Positive, so that Infinity in a key makes a score of Infinity.
+        const rows = (path: string): tf.Tensor4D => {
+          const values = randomStream({ seed: 2, path })
+            .normals(length * width)
+            .map(Math.abs);
+          if (path === name && given !== undefined) values[bad * width + 3] = given;
+          return tf.tensor4d(values, [1, 1, length, width]);
+        };
+        const [q, k] = [rows("q"), rows("k")];
+        return attentionMaps({ q, k, v: k, pattern: and(causal(), slidingWindow({ before: 20 })) });
+      });
+      const bits = new Uint32Array((await maps.data<"float32">()).slice().buffer);
+      maps.dispose();
+      return Array.from({ length }, (_, i) => bits.slice(i * length, (i + 1) * length));
+    };
+    const [before, after] = [await rowsOf(), await rowsOf(value)];
+    after.forEach((bits, row) => {
+      const isTold = name === "q" ? row === bad : row >= bad && row <= bad + 20;
+      if (!isTold) expect([row, bits]).toEqual([row, before[row]]);
+      // Of every key that the row sees.
+      else expect([row, (bits[row]! & 0x7f800000) === 0x7f800000]).toEqual([row, true]);
+    });
   });
 
   it("refuses heads that are too wide", () => {

@@ -115,8 +115,7 @@ fn main(
       total = total * exp(most - top) + exp(score - top);
       most = top;`)}
   let greatest = joined_max(lane, most);
-  // Where the row sees a key, its greatest score alone gives 1.
-  let factor = 1.0 / max(joined_sum(lane, total * exp(most - greatest)), 1.0);
+  let factor = factor_of(greatest, joined_sum(lane, total * exp(most - greatest)));
   ${eachKey("result[begin + key] = factor * exp(result[begin + key] - greatest);")}
 }`,
   });

@@ -20,6 +20,7 @@ import {
 import type { AttentionCall, AttentionPattern } from "@heddle/attention";
 import { drawn, largestDifference, testKernel, useBackend } from "@heddle/conformance";
 import type { KernelCase } from "@heddle/conformance";
+import { randomStream } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it, vi } from "vitest";
 import { planOfFew } from "./attention-plan.ts";
@@ -114,6 +115,46 @@ describe("attention of few queries of many keys on webgpu", () => {
     };
     expect(await run()).toEqual(await run());
   });
+
+  it.each([
+    ["q", NaN, 0],
+    ["k", NaN, 5],
+    ["v", NaN, 5],
+    ["q", -Infinity, 0],
+    ["k", Infinity, 5],
+  ])(
+    "gives no number where a row sees %s of %d, and every bit of the other rows",
+    async (name, value, token) => {
+      const rowsOf = async (keys: number, each: AttentionPattern, given?: number): Promise<Uint32Array[]> => {
+        const result = tf.tidy(() => {
+          // Of two batch rows the first has it; positive, so that Infinity in a key makes a score of Infinity.
+          const rows = (path: string, length: number): tf.Tensor4D => {
+            const values = randomStream({ seed: 2, path })
+              .normals(2 * length * 8)
+              .map(Math.abs);
+            if (path === name && given !== undefined) values[8 * token + 3] = given;
+            return tf.tensor4d(values, [2, 1, length, 8]);
+          };
+          const [k, v] = [rows("k", keys), rows("v", keys)];
+          return attention({ q: rows("q", 1), k, v, pattern: each, queryOffset: keys - 1 });
+        });
+        const bits = new Uint32Array((await result.data<"float32">()).slice().buffer);
+        result.dispose();
+        return [bits.slice(0, 8), bits.slice(8)];
+      };
+      // A group a query, and several.
+      for (const keys of [300, KEYS])
+        for (const [each, sees] of [
+          [causal(), true],
+          [slidingWindow({ before: 256 }), name === "q"],
+        ] as const) {
+          const [before, after] = [await rowsOf(keys, each), await rowsOf(keys, each, value)];
+          if (!sees) expect(after[0]).toEqual(before[0]);
+          else expect(after[0]!.some((word) => (word & 0x7f800000) === 0x7f800000)).toBe(true);
+          expect(after[1]).toEqual(before[1]);
+        }
+    },
+  );
 
   it("takes one program for a short context, and two for a long one or several parts", () => {
     const ran = vi.spyOn(engine().device, "createBindGroup");

@@ -16,6 +16,7 @@ import { valuesOf } from "./attention-task.ts";
 import {
   callUniforms,
   entryOf,
+  factorWgsl,
   joinWgsl,
   loadWgsl,
   NEVER,
@@ -141,7 +142,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let top = max(most, joined_max(lane, score));
     let shrink = exp(most - top);
     most = top;
-    let p = select(0.0, exp(score - top), score > 0.5 * ${NEVER});
+    let p = select(0.0, exp(score - top), score > ${NEVER});
     total = total * shrink + p;
     key_rows[lane] = v_base + key * uniforms.vRow;
     weights[lane] = p * kept(query_row, key);
@@ -164,8 +165,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   store_result(at * uniforms.valueWidth, uniforms.valueWidth, column, sum);
   if (lane == 0) { stats[at] = vec2f(most, joined); }`
       : `let o_begin = ${headAt("o", "group.z", "group.y")} + query_row * uniforms.oRow;
-  let factor = select(0.0, 1.0 / max(joined, 1.0), joined > 0.0);
-  store_result(o_begin, uniforms.valueWidth, column, factor * sum);`
+  store_result(o_begin, uniforms.valueWidth, column, factor_of(most, joined) * sum);`
   }
 }`,
   });
@@ -185,7 +185,7 @@ const joinProgram = programs((element: "vec4f" | "f32") =>
       shares: "u32",
       ...placeTypes("o"),
     },
-    code: eachIndex(
+    code: `${factorWgsl}${eachIndex(
       "uniforms.count",
       `  let column = i % uniforms.columns;
   let row = i / uniforms.columns;
@@ -202,8 +202,8 @@ const joinProgram = programs((element: "vec4f" | "f32") =>
   }
   let head = row / uniforms.queries;
   let begin = ${headAt("o", "(head / uniforms.heads)", "(head % uniforms.heads)")} + row % uniforms.queries * uniforms.oRow;
-  result[begin + column] = select(0.0, 1.0 / max(total, 1.0), total > 0.0) * sum;`,
-    ),
+  result[begin + column] = factor_of(most, total) * sum;`,
+    )}`,
   }),
 );
 

@@ -104,14 +104,22 @@ function weighted(name: ArrayName, chunks: number): string {
     for (var chunk = 0u; chunk < ${chunks}; chunk++) {
       workgroupBarrier();
       for (var at = lane; at < ${TILE * SIDE}; at += ${LANES}) {
-        right[at] = ${name}_at(other, ${name}_base, at / ${SIDE}, ${TILE} * chunk + 4 * (at % ${SIDE}));
+        let values = ${name}_at(other, ${name}_base, at / ${SIDE}, ${TILE} * chunk + 4 * (at % ${SIDE}));
+        right[at] = values;
+        if (any((bitcast<vec4u>(values) & vec4u(0x7f800000)) == vec4u(0x7f800000))) { atomicStore(&is_wild, 1u); }
       }
       workgroupBarrier();
+      let has_wild = atomicLoad(&is_wild) != 0;
       // Weights and rows of positions j, j + ${SIDE} and so on.
       for (var j = 0u; j < min(${SIDE}u, other.count); j++) {
         let others = mat4x4f(${[0, 1, 2, 3].map((i) => `right[(j + ${SIDE * i}) * ${SIDE} + column]`).join(", ")});
         for (var i = 0u; i < 4; i++) {
-          sums[chunk][i] += others * weights[(row + ${SIDE} * i) * ${PITCH} + j];
+          let of_row = weights[(row + ${SIDE} * i) * ${PITCH} + j];
+          if (has_wild) {
+            sums[chunk][i] += mat4x4f(${[0, 1, 2, 3].map((n) => `select(vec4f(), others[${n}], of_row[${n}] != 0.0)`).join(", ")}) * of_row;
+          } else {
+            sums[chunk][i] += others * of_row;
+          }
         }
       }
     }`;
@@ -126,8 +134,11 @@ export function summing({ chunks, vectors }: PassVariant, sums: ArrayName): Pass
       ${body}
     }`);
   return {
-    functions: `${loadWgsl("result", vectors)}${storeWgsl("result", vectors)}`,
-    begin: `var sums = array<mat4x4f, ${chunks}>();
+    functions: `${loadWgsl("result", vectors)}${storeWgsl("result", vectors)}
+// Whether a row of the other side was seen to have Infinity or NaN, which 0 times is NaN.
+var<workgroup> is_wild: atomic<u32>;`,
+    begin: `if (lane == 0) { atomicStore(&is_wild, 0u); }
+  var sums = array<mat4x4f, ${chunks}>();
   if (uniforms.resumes != 0) { ${eachChunk(`sums[chunk][i] = load_result(begin, ${width}, from_column);`)} }`,
     tile: weighted(sums, chunks),
     end: eachChunk(`store_result(begin, ${width}, from_column, sums[chunk][i]);`),

@@ -62,8 +62,26 @@ export function passUniforms(modifiers: ModifierCode, dropout: boolean): Types<P
 /** Vectors of the widest head. */
 export const VECTORS = 64;
 
-/** Below every score, and finite. */
+/** The score of a pair that is not allowed: finite, and below every other. */
 export const NEVER = "-1e30";
+
+/** What stands for -Infinity as a score, and what for Infinity and NaN: a row's greatest score tells if it has a result. */
+const [LOWEST, NONE] = ["-5e29", "3.4e38"];
+
+/**
+ * `factor_of`: what a row's sums are multiplied by, 0 where it sees nothing. Where a score was infinite or NaN, or all
+ * were -Infinity, it is NaN as in the reference, made of bits: no number here ever is.
+ */
+export const factorWgsl: string = `
+fn factor_of(most: f32, total: f32) -> f32 {
+  // The greatest score alone gives 1.
+  let factor = select(0.0, 1.0 / max(total, 1.0), most > ${NEVER});
+  let is_number = most <= ${NEVER} || (most > ${LOWEST} && most < ${NONE});
+  return bitcast<f32>(bitcast<u32>(factor) | select(0x7fc00000u, 0u, is_number));
+}`;
+
+/** Whether a row's sums so far, divided by its factor, can be gone on from. */
+export const isBegun = (most: string): string => `${most} > ${LOWEST}`;
 
 /** In WGSL, the address of the entry of a head's part in the plan. */
 export const entryOf = (batch: string, head: string, part = "uniforms.part"): string =>
@@ -77,7 +95,7 @@ export const place =
 export function stages(count: number): string {
   return Array.from(
     { length: count },
-    (_, n) => `  let s${n + 1} = clamp(modify_${n}(s${n}, ${place}), -1e29, 1e29);\n`,
+    (_, n) => `  let s${n + 1} = bounded(s${n}, modify_${n}(s${n}, ${place}));\n`,
   ).join("");
 }
 
@@ -99,9 +117,22 @@ fn is_allowed(mask: u32, query: u32, key: u32) -> bool {
   return ((plan[uniforms.masks + mask * ${TILE} + query] >> key) & 1u) == 1u;
 }
 ${wgsl}
-fn modified(s0: f32, row: u32, key: u32) -> f32 {
-${stages(count)}  return s${count};
+// By its bits: comparisons with NaN may be left out, and exp, min and max may make a number of it.
+fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffff) > 0x7f800000; }
+${
+  count > 0
+    ? `fn bounded(score: f32, changed: f32) -> f32 {
+  if (is_nan(score)) { return score; }
+  return select(clamp(changed, -1e29, 1e29), changed, is_nan(changed));
+}`
+    : ""
 }
+// The score after all modifiers, finite whatever it is made of.
+fn modified(s0: f32, row: u32, key: u32) -> f32 {
+${stages(count)}  let is_none = is_nan(s${count}) || bitcast<u32>(s${count}) == 0x7f800000;
+  return select(max(s${count}, ${LOWEST}), ${NONE}, is_none);
+}
+${factorWgsl}
 ${
   dropout
     ? `${dropoutWgsl}

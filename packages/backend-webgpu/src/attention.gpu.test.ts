@@ -6,13 +6,15 @@ import {
   causal,
   documents,
   full,
+  modifier,
   or,
   pattern,
+  score,
   slidingWindow,
   strided,
 } from "@heddle/attention";
-import type { AttentionCall, TokenAttributes } from "@heddle/attention";
-import { attentionCases, testKernel, useBackend } from "@heddle/conformance";
+import type { AttentionCall, AttentionPattern, TokenAttributes } from "@heddle/attention";
+import { attentionCases, largestDifference, testKernel, useBackend } from "@heddle/conformance";
 import { explain, randomStream } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it, vi } from "vitest";
@@ -26,6 +28,11 @@ const isQuick = (name: string): boolean =>
 
 const draw = (path: string, shape: [number, number, number, number]): tf.Tensor4D =>
   tf.tensor4d(randomStream({ seed: 2, path }).normals(shape.reduce((a, b) => a * b)), shape);
+
+type Settings = Omit<AttentionCall, "q" | "k" | "v">;
+
+/** Told by bits that no value is infinite or NaN. */
+const areNumbers = (bits: Uint32Array): boolean => bits.every((word) => (word & 0x7f800000) !== 0x7f800000);
 
 describe("attention on webgpu", () => {
   useBackend("webgpu");
@@ -110,6 +117,96 @@ describe("attention on webgpu", () => {
     for (const keys of [41, 64, 65, 129]) step(keys);
     expect(compiled).not.toHaveBeenCalled();
     vi.restoreAllMocks();
+  });
+
+  it.each([
+    ["q", NaN],
+    ["k", NaN],
+    ["v", NaN],
+    ["q", -Infinity],
+    ["k", Infinity],
+    ["v", Infinity],
+  ])("gives no number where a row sees %s of %d, and every bit of the other rows", async (name, value) => {
+    const [length, width, bad] = [70, 8, 37];
+    const rowsOf = async (settings: Settings, given?: number): Promise<Uint32Array[]> => {
+      const result = tf.tidy(() => {
+        // Positive, so that Infinity in a key makes a score of Infinity.
+        const rows = (path: string): tf.Tensor4D => {
+          const values = randomStream({ seed: 2, path })
+            .normals(length * width)
+            .map(Math.abs);
+          if (path === name && given !== undefined) values[bad * width + 3] = given;
+          return tf.tensor4d(values, [1, 1, length, width]);
+        };
+        return attention({ q: rows("q"), k: rows("k"), v: rows("v"), ...settings });
+      });
+      const bits = new Uint32Array((await result.data<"float32">()).slice().buffer);
+      result.dispose();
+      return Array.from({ length }, (_, i) => bits.slice(i * width, (i + 1) * width));
+    };
+    const first = pattern("first", {}, ({ query }) => query.isLess(60));
+    const scattered = or(strided({ stride: 7 }), slidingWindow({ before: 20 }));
+    const patterns: [AttentionPattern, (row: number) => boolean][] = [
+      [and(causal(), first), (row) => row < 60],
+      [and(causal(), scattered), (row) => row <= bad + 20 || row % 7 === bad % 7],
+    ];
+    const cap = modifier("cap", {}, score.tanh().times(4));
+    for (const [each, sees] of patterns)
+      for (const modifiers of Number.isNaN(value) ? [[], [cap]] : [[]]) {
+        const settings = { pattern: each, modifiers };
+        const [before, after] = [await rowsOf(settings), await rowsOf(settings, value)];
+        const isTold = (row: number): boolean => (name === "q" ? row === bad : row >= bad && sees(row));
+        after.forEach((bits, row) => {
+          if (isTold(row)) expect([row, areNumbers(bits)]).toEqual([row, false]);
+          else expect([row, bits]).toEqual([row, before[row]]);
+        });
+      }
+  });
+
+  it("tells of NaN in the gradients of the rows that see it, and keeps the others", async () => {
+    const [length, bad] = [40, 35];
+    const gradients = async (value: number): Promise<Float32Array[]> => {
+      const given = tf.tidy(() => {
+        const k = randomStream({ seed: 2, path: "k" }).normals(4 * length);
+        k[4 * bad] = value;
+        const shape: [number, number, number, number] = [1, 1, length, 4];
+        const inputs = [draw("q", shape), tf.tensor4d(k, shape), draw("v", shape)];
+        return tf.grads((q, keys, v) =>
+          attention({ q: q as tf.Tensor4D, k: keys as tf.Tensor4D, v: v as tf.Tensor4D, pattern: causal() }),
+        )(inputs);
+      });
+      const values = await Promise.all(given.map((x) => x.data<"float32">()));
+      tf.dispose(given);
+      return values;
+    };
+    const [before, after] = [await gradients(1), await gradients(NaN)];
+    const isNumber = (n: number, row: number): boolean => Number.isFinite(after[n]![4 * row]);
+    for (let row = 0; row < length; row++) expect([row, isNumber(0, row)]).toEqual([row, row < bad]);
+    expect(after[0]!.subarray(0, 4 * bad)).toEqual(before[0]!.subarray(0, 4 * bad));
+    // Every key of a row takes part in its gradients.
+    for (const n of [1, 2]) expect([isNumber(n, 0), isNumber(n, bad)]).toEqual([false, false]);
+  });
+
+  it("leaves out a key whose score is -Infinity, and gives no number where all are", async () => {
+    const [length, width] = [40, 8];
+    const give = async (first: number, each: AttentionPattern): Promise<Float32Array> => {
+      const result = tf.tidy(() => {
+        const k = randomStream({ seed: 2, path: "k" }).normals(length * width);
+        k[0] = first;
+        const [q, v] = ["q", "v"].map((path) => draw(path, [1, 1, length, width]));
+        return attention({ q: tf.abs(q!), k: tf.tensor4d(k, [1, 1, length, width]), v: v!, pattern: each });
+      });
+      const values = (await result.data<"float32">()).slice();
+      result.dispose();
+      return values;
+    };
+    const without = and(
+      causal(),
+      pattern("all but the first", {}, ({ key }) => key.isGreater(0)),
+    );
+    const [found, expected] = [await give(-Infinity, causal()), await give(1, without)];
+    expect(areNumbers(new Uint32Array(found.buffer, 0, width))).toBe(false);
+    expect(largestDifference(found.subarray(width), expected.subarray(width))).toBeLessThan(1e-5);
   });
 
   it("gives zeros for no keys, and nothing for no batch", async () => {
