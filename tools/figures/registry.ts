@@ -60,6 +60,10 @@ export const issues: Readonly<Record<string, Readonly<Record<string, LazyMeasure
   webgpu: {
     conformance: () => import("./webgpu/conformance.ts"),
     chromium: () => import("./webgpu/chromium.ts"),
+    // Minutes each in software.
+    "goldens-gpt-128": fullGolden("gpt", 128, "webgpu"),
+    "goldens-bert-128": fullGolden("bert", 128, "webgpu"),
+    "goldens-longformer-128": fullGolden("longformer", 128, "webgpu"),
     "same-losses": () => import("./webgpu/same-losses.ts"),
     counts: () => import("./webgpu/counts.ts"),
     kernels: () => import("./webgpu/kernels.ts"),

@@ -22,7 +22,7 @@ import {
   VECTORS,
 } from "./attention-wgsl.ts";
 import { headAt } from "./heads-in-place.ts";
-import { flatGroup, flatGroups, program, programs } from "./program.ts";
+import { flatGroup, flatMain, flatGroups, program, programs } from "./program.ts";
 import { output, run } from "./run.ts";
 
 /** Lanes of a group: few, since short rows are the rule. */
@@ -78,12 +78,7 @@ ${rangeOfWgsl}
 
 var<workgroup> query: array<vec4f, ${VECTORS}>;
 
-@compute @workgroup_size(${LANES})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+${flatMain(LANES)}
   let i = ${flatGroup};
   if (i >= uniforms.count) { return; }
   // The result has the rows of each chosen head one after the other.

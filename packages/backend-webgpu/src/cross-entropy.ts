@@ -2,7 +2,16 @@ import { crossEntropyOperation, crossEntropyWeight, kernel } from "@heddle/core"
 import type { CrossEntropyCall, Kernel } from "@heddle/core";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { EACH, eachGroups, eachIndex, flatGroup, flatGroups, program, programs } from "./program.ts";
+import {
+  EACH,
+  eachGroups,
+  eachIndex,
+  flatGroup,
+  flatMain,
+  flatGroups,
+  program,
+  programs,
+} from "./program.ts";
 import { output, run } from "./run.ts";
 import { rowSums } from "./sums.ts";
 
@@ -51,12 +60,7 @@ fn join(a: vec3f, b: vec3f) -> vec3f {
   let greatest = max(a.x, b.x);
   return vec3f(greatest, a.y * share_f32(a.x - greatest) + b.y * share_f32(b.x - greatest), a.z + b.z);
 }
-@compute @workgroup_size(${lanes})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+${flatMain(lanes)}
   let row = ${flatGroup};
   if (row >= uniforms.rows) { return; }
   let first = row * uniforms.classes;

@@ -2,7 +2,16 @@ import { kernel, layerNormOperation, rmsNormOperation, rowsOf, sharedGradient } 
 import type { GradientContext, Kernel, KernelResult, LayerNormCall, RmsNormCall } from "@heddle/core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { byLine } from "./parts.ts";
-import { EACH, eachGroups, eachIndex, flatGroup, flatGroups, program, programs } from "./program.ts";
+import {
+  EACH,
+  eachGroups,
+  eachIndex,
+  flatGroup,
+  flatMain,
+  flatGroups,
+  program,
+  programs,
+} from "./program.ts";
 import { output, run } from "./run.ts";
 import { columnSums, rowBlocks } from "./sums.ts";
 
@@ -63,12 +72,7 @@ fn group_sum(part: ${part}, lane: u32) -> ${part} {
 
 /** A group a row, of which every `LANES`th element is an invocation's. */
 const rowMain = (code: string): string => `
-@compute @workgroup_size(${LANES})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+${flatMain(LANES)}
   let row = ${flatGroup};
   if (row >= uniforms.rows) { return; }
   let begin = row * uniforms.width;

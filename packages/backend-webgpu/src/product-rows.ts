@@ -1,5 +1,5 @@
 /** Products of few rows: bound by memory, so that every value of the second factor is read once, for all rows. */
-import { flatGroup, program, programs } from "./program.ts";
+import { flatGroup, flatMain, program, programs } from "./program.ts";
 import type { Program } from "./program.ts";
 import { formName, productArrays, productFunctions } from "./product-parts.ts";
 import type { ProductBuffers, ProductForm, ProductUniforms } from "./product-parts.ts";
@@ -43,12 +43,7 @@ export const rowsProgram: (variant: RowsVariant) => Program<ProductBuffers, Prod
       ...productArrays(form),
       code: `${productFunctions(form)}
 var<workgroup> parts: array<f32, ${rows * COLUMNS * lanes}>;
-@compute @workgroup_size(${size})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) index: u32,
-) {
+${flatMain(size, "index")}
   let groups_across = (uniforms.columns + ${COLUMNS - 1}) / ${COLUMNS};
   let matrix = ${flatGroup} / groups_across;
   let first = ${flatGroup} % groups_across * ${COLUMNS};

@@ -1,5 +1,5 @@
 /** Products of many rows: a group computes a tile of the result from tiles of the factors in workgroup memory. */
-import { flatGroup, program, programs } from "./program.ts";
+import { flatGroup, flatMain, program, programs } from "./program.ts";
 import type { Program } from "./program.ts";
 import { formName, productArrays, productFunctions, storeQuad } from "./product-parts.ts";
 import type { FactorForm, ProductBuffers, ProductForm, ProductUniforms } from "./product-parts.ts";
@@ -109,12 +109,7 @@ export const tilesProgram: (variant: TilesVariant) => Program<ProductBuffers, Pr
       code: `${productFunctions(form)}
 var<workgroup> a_tile: array<vec4f, ${sideLines(a, inner) * stride(a, inner)}>;
 var<workgroup> b_tile: array<vec4f, ${sideLines(b, inner) * stride(b, inner)}>;
-@compute @workgroup_size(${size})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+${flatMain(size)}
   let across = lane % ${across};
   let down = lane / ${across};
   let tiles_across = (uniforms.columns + ${columns - 1}) / ${columns};

@@ -78,17 +78,20 @@ export const flatGroups = (count: number): Groups => ({ count });
 /** In WGSL, the number of a group of `flatGroups`, from `@builtin(workgroup_id) group` and `num_workgroups groups`. */
 export const flatGroup = "(group.x + group.y * groups.x)";
 
+/** In WGSL, the begin of such a program's `main`: `group` and `groups`, and the number of the lane. */
+export const flatMain = (lanes: number, lane = "lane"): string => `@compute @workgroup_size(${lanes})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) ${lane}: u32,
+) {`;
+
 /** Invocations of a group of `eachIndex`. */
 export const EACH = 256;
 
 /** In WGSL, `main` for each `i` below a count, one an invocation. */
 export const eachIndex = (count: string, body: string): string => `
-@compute @workgroup_size(${EACH})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+${flatMain(EACH)}
   let i = ${flatGroup} * ${EACH} + lane;
   if (i >= ${count}) { return; }
 ${body}
