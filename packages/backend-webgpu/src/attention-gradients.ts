@@ -53,7 +53,7 @@ function backwardWeights(pass: Pass): string {
     pass === "dv"
       ? "s[i][j] = p * kept(query_row, key);"
       : `${slopeOfScore}
-          if (p != 0.0) { s[i][j] = uniforms.scale * unmodified(raw, slope, query_row, key); }`;
+          if (weighs(p)) { s[i][j] = uniforms.scale * unmodified(raw, slope, query_row, key); }`;
   return eachProbability(passes[pass].own, weight);
 }
 
@@ -67,7 +67,7 @@ const addLookups = (n: number): string => `
           let entry = lookup_index${n}(raw, query_row, key);
           let is_inside = entry >= 0 && u32(entry) < uniforms.length;
           entries[i][j] = f32(select(-1, entry, is_inside));
-          if (p != 0.0) { s[i][j] = lookup_slope${n}(raw, slope, query_row, key); }`,
+          if (weighs(p)) { s[i][j] = lookup_slope${n}(raw, slope, query_row, key); }`,
     )}
     workgroupBarrier();
     for (var i = 0u; i < 4; i++) {

@@ -99,28 +99,31 @@ export const eachRow = (body: string): string => `for (var i = 0u; i < 4; i++) {
 
 /** Adds the tile's weights times rows of the other side to `sums`, 4 rows a lane. */
 function weighted(name: ArrayName, chunks: number): string {
+  /** Of positions j, j + SIDE and so on. */
+  const addRows = (rows: string): string => `
+        for (var j = 0u; j < min(${SIDE}u, other.count); j++) {
+          let others = mat4x4f(${[0, 1, 2, 3].map((i) => `right[(j + ${SIDE * i}) * ${SIDE} + column]`).join(", ")});
+          for (var i = 0u; i < 4; i++) {
+            let of_row = weights[(row + ${SIDE} * i) * ${PITCH} + j];
+            sums[chunk][i] += ${rows} * of_row;
+          }
+        }`;
+  /** Zeros for those that weigh nothing. */
+  const seen = `mat4x4f(${[0, 1, 2, 3].map((n) => `select(vec4f(), others[${n}], weighs(of_row[${n}]))`).join(", ")})`;
   return `
     for (var i = 0u; i < 4; i++) { weights[(row + ${SIDE} * i) * ${PITCH} + column] = s[i]; }
     for (var chunk = 0u; chunk < ${chunks}; chunk++) {
       workgroupBarrier();
+      var bits = vec4u();
       for (var at = lane; at < ${TILE * SIDE}; at += ${LANES}) {
         let values = ${name}_at(other, ${name}_base, at / ${SIDE}, ${TILE} * chunk + 4 * (at % ${SIDE}));
         right[at] = values;
-        if (any((bitcast<vec4u>(values) & vec4u(0x7f800000)) == vec4u(0x7f800000))) { atomicStore(&is_wild, 1u); }
+        bits = max(bits, bitcast<vec4u>(values) & vec4u(0x7fffffff));
       }
+      if (any(bits >= vec4u(0x7f800000))) { atomicStore(&is_wild, 1u); }
       workgroupBarrier();
-      let has_wild = atomicLoad(&is_wild) != 0;
-      // Weights and rows of positions j, j + ${SIDE} and so on.
-      for (var j = 0u; j < min(${SIDE}u, other.count); j++) {
-        let others = mat4x4f(${[0, 1, 2, 3].map((i) => `right[(j + ${SIDE * i}) * ${SIDE} + column]`).join(", ")});
-        for (var i = 0u; i < 4; i++) {
-          let of_row = weights[(row + ${SIDE} * i) * ${PITCH} + j];
-          if (has_wild) {
-            sums[chunk][i] += mat4x4f(${[0, 1, 2, 3].map((n) => `select(vec4f(), others[${n}], of_row[${n}] != 0.0)`).join(", ")}) * of_row;
-          } else {
-            sums[chunk][i] += others * of_row;
-          }
-        }
+      if (atomicLoad(&is_wild) == 0) {${addRows("others")}
+      } else {${addRows(seen)}
       }
     }`;
 }

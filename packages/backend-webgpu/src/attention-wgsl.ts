@@ -80,7 +80,7 @@ fn factor_of(most: f32, total: f32) -> f32 {
   return bitcast<f32>(bitcast<u32>(factor) | select(0x7fc00000u, 0u, is_number));
 }`;
 
-/** Whether a row's sums so far, divided by its factor, can be gone on from. */
+/** In WGSL, whether a row that has this greatest score left sums to go on from. */
 export const isBegun = (most: string): string => `${most} > ${LOWEST}`;
 
 /** In WGSL, the address of the entry of a head's part in the plan. */
@@ -119,6 +119,8 @@ fn is_allowed(mask: u32, query: u32, key: u32) -> bool {
 ${wgsl}
 // By its bits: comparisons with NaN may be left out, and exp, min and max may make a number of it.
 fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffff) > 0x7f800000; }
+// Whether a weight is anything but 0, NaN included.
+fn weighs(weight: f32) -> bool { return (bitcast<u32>(weight) & 0x7fffffff) != 0; }
 ${
   count > 0
     ? `fn bounded(score: f32, changed: f32) -> f32 {
