@@ -46,8 +46,8 @@ function loadSoftwareVulkan(): void {
 }
 
 /**
- * Gives plain Node a `navigator.gpu` and WebGPU's globals, on software where Linux has no driver; elsewhere Dawn uses
- * the system's. Call it once, on the main thread, before `webgpu()` starts.
+ * Gives plain Node a `navigator.gpu` and WebGPU's globals, on software where Linux on x64 has no driver; elsewhere Dawn
+ * uses the system's. Call it once, on the main thread, before `webgpu()` starts.
  *
  * @throws Error with the reason when that cannot be had here.
  */
@@ -55,7 +55,8 @@ export async function ensureSoftwareGpu({ keepInstalled = false }: SoftwareGpuOp
   const realm = globalThis as { navigator?: { gpu?: unknown } };
   if (realm.navigator?.gpu) return;
   const given = process.env["VK_DRIVER_FILES"] || process.env["VK_ICD_FILENAMES"];
-  const isSoftware = process.platform === "linux" && !given && !(keepInstalled && hasDriver());
+  const isOurs = process.platform === "linux" && process.arch === "x64";
+  const isSoftware = isOurs && !given && !(keepInstalled && hasDriver());
   if (isSoftware) loadSoftwareVulkan();
   const { create, globals } = await import("webgpu");
   Object.assign(globalThis, globals);
