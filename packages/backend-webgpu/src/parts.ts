@@ -1,7 +1,8 @@
 /**
  * Tensors beyond what a device lets a program see at once. Groups that see only their share of such an array run apart,
- * each time over the window that they need; any other such array is bound in segments, in which the program's code,
- * changed for this, looks its values up. Kernels know nothing of it but the shares of their groups.
+ * each time over the window that they need, if the windows of all single groups fit; any other such array is bound in
+ * segments, in which the program's code, changed for this, looks its values up. Kernels know nothing of it but the
+ * shares of their groups.
  */
 import { reject } from "@heddle/core";
 import { beforeWindow, cutProgram, GROUP_SHIFT, valuesOf } from "./parts-wgsl.ts";

@@ -113,9 +113,9 @@ export function linearLayer(
 }
 
 /**
- * Weights in the layout that the active backend's kernels read best, where they may be held in it: those in 16-bit
- * storage that kernels read, and float32, both without a gradient to come. Packing frees the plain tensor, which `differentiate` may watch even where its tape is paused
- * (`withoutTape`).
+ * Weights in the form that the active backend's kernels read best, if there is one and no gradient is to come: 16-bit
+ * ones in pairs, float32 ones packed. Packing frees the plain tensor, which `differentiate` may watch even where its tape
+ * is paused (`withoutTape`).
  */
 export function packedOf({ matrices, layout }: Packable): PackedMatrix | undefined {
   if (isWithinDifferentiate()) return undefined;
