@@ -60,6 +60,8 @@ export default defineConfig({
             "{packages,apps,tools}/**/*.gpu-full.test.ts",
             "packages/backend-webgpu/src/*.gpu.test.ts",
           ],
+          // Long, and of parts and tiles of programs that are all in other files.
+          exclude: ["packages/backend-webgpu/src/{limit,calibrate}.gpu.test.ts"],
           env: { HEDDLE_ZERO_WORKGROUPS: "1" },
           testTimeout: 300_000,
           hookTimeout: 300_000,
