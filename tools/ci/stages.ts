@@ -21,7 +21,7 @@ export const stages: readonly Stage[] = [
   {
     name: "test:all",
     command: ["vitest", "run", "--project", "webgpu-full", "--project", "browser"],
-    minutes: 40,
+    minutes: 45,
     countsTests: true,
   },
   { name: "Node 20", command: ["npm", "run", "test:node-20", "--"], minutes: 10, countsTests: true },
