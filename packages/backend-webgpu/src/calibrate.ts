@@ -62,8 +62,7 @@ export async function measureTiles(
 
   try {
     const candidates: Tile[] = [];
-    for (const tile of tilesWithin(device.limits as unknown as TileLimits))
-      if (await works(tile)) candidates.push(tile);
+    for (const tile of tilesWithin(device.limits as TileLimits)) if (await works(tile)) candidates.push(tile);
     const [first] = candidates;
     if (!first) return [];
     // The largest product that the device does in a moment.

@@ -66,10 +66,9 @@ export function lanesFor(rows: number, inner: number, { lanes: { most, run } }: 
 }
 
 /** Limits of a device that decide which tiles it can have. */
-export interface TileLimits {
-  readonly maxComputeWorkgroupStorageSize: number;
-  readonly maxComputeInvocationsPerWorkgroup: number;
-}
+export type TileLimits = Readonly<
+  Record<"maxComputeWorkgroupStorageSize" | "maxComputeInvocationsPerWorkgroup", number>
+>;
 
 /** Those that a device can have, however the factors lie in memory. */
 export function tilesWithin(limits: TileLimits): Tile[] {

@@ -106,7 +106,7 @@ describe.each(transposes)("products on webgpu, %j", (transposed) => {
     const before = calibrationOf(device);
     try {
       const found: Float32Array[] = [];
-      for (const tile of tilesWithin(device.limits as unknown as TileLimits)) {
+      for (const tile of tilesWithin(device.limits as TileLimits)) {
         useCalibration(device, { ...before, tiles: [{ tile, group: 1, together: 1 }] });
         const { y, expected } = multiply(sizes, transposed, fraction);
         found.push(await y.data<"float32">());

@@ -12,7 +12,7 @@ import { linear } from "./operations/linear.ts";
 import type { LinearCall } from "./operations/linear.ts";
 import { residual as add } from "./operations/residual.ts";
 import type { MatrixLayout, PackedMatrix } from "./packing.ts";
-import { halvesTogether, packTogether } from "./parameter.ts";
+import { halvesTogether, packTogether } from "./packed-parameters.ts";
 import type { Parameter } from "./parameter.ts";
 import { joinPath } from "./parameter-tree.ts";
 import type { ParameterTree } from "./parameter-tree.ts";

@@ -4,7 +4,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { startBackend } from "./backend.ts";
 import type { Backend, BackendStarter } from "./backend.ts";
 import type { MatrixForm, PackedMatrix, Packing } from "./packing.ts";
-import { createParameter, halvesTogether, packTogether, tableOf } from "./parameter.ts";
+import { halvesTogether, packTogether, tableOf } from "./packed-parameters.ts";
+import { createParameter } from "./parameter.ts";
 import type { Parameter } from "./parameter.ts";
 import { differentiate } from "./tape.ts";
 

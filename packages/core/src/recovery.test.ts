@@ -7,7 +7,7 @@ import { normal } from "./initializers.ts";
 import { kernelsFor } from "./kernel.ts";
 import type { AnyKernel } from "./kernel.ts";
 import type { Packing } from "./packing.ts";
-import { packTogether } from "./parameter.ts";
+import { packTogether } from "./packed-parameters.ts";
 import { createWeights } from "./weights.ts";
 
 /** The values backwards. */
